@@ -1,0 +1,29 @@
+"""pixelrnn completes occluded photographs with recurrent networks that scan the picture.
+
+The public names are resolved on first use (PEP 562), so that `import pixelrnn` imports neither torch nor a model.
+"""
+
+from importlib import import_module
+from importlib.metadata import version
+from typing import Any
+
+__version__ = version("pixelrnn")
+__all__ = ["Completer", "Completion", "PixelRNNError", "__version__", "create_model", "list_models"]
+
+_HOMES = {
+    "Completer": "completion",
+    "Completion": "completion",
+    "PixelRNNError": "errors",
+    "create_model": "models",
+    "list_models": "models",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'pixelrnn' has no attribute {name!r}")
+    return getattr(import_module(f"pixelrnn.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

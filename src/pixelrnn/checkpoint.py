@@ -1,0 +1,123 @@
+"""Weights on disk: one .safetensors file whose header holds all that is needed to rebuild the network and to trust it, or a plain
+.pth state dict whose network is recognised from its keys. Nothing here runs code from a file."""
+
+import io
+import json
+import pickle
+from dataclasses import asdict, dataclass, field
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import nn
+
+from .errors import PixelRNNError
+from .image import write_atomically
+from .models import create_model, list_models
+from .models.registry import nearest
+
+DEFAULT_WEIGHTS = "bedrooms"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A network with its weights, and what is known of them: `about` is free JSON (data, time, figures, recipe)."""
+
+    model: nn.Module  # in eval mode, on the CPU
+    name: str  # of the registered model
+    about: dict[str, Any] = field(default_factory=dict)
+
+
+def bundled_weights() -> dict[str, Path]:
+    """The bundled checkpoints by name."""
+    folder = Path(str(files("pixelrnn") / "weights"))
+    return {path.stem: path for path in sorted(folder.glob("*.safetensors"))}
+
+
+def find_weights(weights: str | Path) -> Path:
+    """The file of a bundled name or a path. Raises PixelRNNError, naming the bundled ones, where there is none."""
+    bundled = bundled_weights()
+    if str(weights) in bundled:
+        return bundled[str(weights)]
+    path = Path(weights)
+    if path.is_file():
+        return path
+    raise PixelRNNError(
+        f"{weights}: no such weights{nearest(str(weights), list(bundled))}. "
+        f"Give a .safetensors or .pth file, or a bundled name: {', '.join(bundled) or 'none here'}."
+    )
+
+
+def save(path: Path, model: nn.Module, about: dict[str, Any]) -> None:
+    """Write the weights of a model from create_model, with its name, config and `about` in the header, whole or not at all."""
+    header = {"model": model.name, "config": asdict(model.config), "about": about}  # type: ignore[call-overload, arg-type]
+    tensors = {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}
+    write_atomically(path, lambda temporary: save_file(tensors, temporary, metadata={"pixelrnn": json.dumps(header)}))
+
+
+def save_plain(path: Path, model: nn.Module) -> None:
+    """Write the plain state dict that `torch.load(path, weights_only=True)` gives back, whole or not at all."""
+    state = {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}
+    buffer = io.BytesIO()  # torch.save writes a file's own name into it, and the temporary one is random
+    torch.save(state, buffer)
+    write_atomically(path, lambda temporary: temporary.write_bytes(buffer.getvalue()))
+
+
+def load(weights: str | Path = DEFAULT_WEIGHTS) -> Checkpoint:
+    """Rebuild a network from a bundled name, our .safetensors file, or a plain .pth state dict.
+
+    Raises PixelRNNError: no such file, not ours, more than plain tensors inside, keys or shapes of no registered model.
+    """
+    path = find_weights(weights)
+    checkpoint = _load_safetensors(path) if path.suffix == ".safetensors" else _load_plain(path)
+    checkpoint.model.eval()
+    return checkpoint
+
+
+def _load_safetensors(path: Path) -> Checkpoint:
+    try:
+        with safe_open(path, framework="pt") as opened:
+            header = json.loads((opened.metadata() or {}).get("pixelrnn", "null"))
+            state = {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118  safe_open is no dict
+    except (SafetensorError, OSError, ValueError) as error:
+        raise PixelRNNError(
+            f"{path}: not a readable .safetensors file ({error}). Train or download the weights again."
+        ) from None
+    if header is None:
+        raise PixelRNNError(f"{path}: weights of another program, without our header. Give a file that pixelrnn saved.")
+    config = {key: tuple(value) if isinstance(value, list) else value for key, value in header["config"].items()}
+    model = create_model(header["model"], **config)
+    try:
+        model.load_state_dict(state)
+    except RuntimeError as error:
+        reason = str(error).splitlines()[1].strip()
+        raise PixelRNNError(f"{path}: its weights do not fit its own model {header['model']} ({reason}).") from None
+    return Checkpoint(model, header["model"], header["about"])
+
+
+def _load_plain(path: Path) -> Checkpoint:
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError):
+        state = None
+    if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
+        raise PixelRNNError(
+            f"{path}: not a plain state dict of tensors, which is all that is read from a .pth (anything else could run code). "
+            "Save it with torch.save(model.state_dict(), path)."
+        )
+    shared = {}
+    for name in list_models():
+        model = create_model(name)
+        own = model.state_dict()
+        if own.keys() == state.keys() and all(own[key].shape == state[key].shape for key in own):
+            model.load_state_dict(state)
+            return Checkpoint(model, name, {"note": f"plain state dict, recognised as {name} from its keys"})
+        shared[name] = sum(key in state and own[key].shape == state[key].shape for key in own) / len(own)
+    best = max(shared, key=lambda name: shared[name])
+    raise PixelRNNError(
+        f"{path}: weights of another model; the nearest of ours, {best}, shares {shared[best]:.0%} of its tensors. "
+        f"Expected the state dict of one of: {', '.join(list_models())}."
+    )

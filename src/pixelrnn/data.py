@@ -1,0 +1,245 @@
+"""Paired, test-only and clean photographs as PyTorch datasets.
+
+Items are dicts: `image` what the model sees and `target` what it should give, float32 (3, H, W) in [0, 1]; `mask`, float32
+(1, H, W), 1 where missing; `name`. Datasets without a ground truth leave out what they do not have.
+"""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from PIL import Image, ImageFilter
+from torch.utils.data import Dataset
+
+from .errors import PixelRNNError
+from .image import SUFFIXES, list_images, natural_key, read_image, resize, to_float
+from .occluders import occlude
+
+LAYOUT = """expected layout:
+  DATA/train/occluded_images/occluded_NAME_N.jpg   with something in the way
+  DATA/train/original_images/NAME_N.jpg            the same photograph without it, the same number N
+  DATA/occluded_test/occluded_NAME_N.jpg           without ground truth (optional)"""
+CACHE_BYTES = 4 * 2**30
+
+
+class Pair(NamedTuple):
+    """One training pair and the number or name it was matched by."""
+
+    key: str
+    occluded: Path
+    original: Path
+
+    @property
+    def number(self) -> int | None:
+        return int(self.key) if self.key.isdigit() else None
+
+
+def is_paired(root: Path) -> bool:
+    """Whether `root` has the folders of the paired layout."""
+    return (root / "train" / "occluded_images").is_dir() or (root / "train" / "original_images").is_dir()
+
+
+def find_pairs(root: str | Path) -> list[Pair]:
+    """The pairs below `root` in the layout above, by number, in numerical order; by name where names have no number.
+
+    Raises PixelRNNError that names the files and shows the layout: no such folder, no pictures, a file without partner, two
+    files with one number.
+    """
+    root = Path(root)
+    folders = [root / "train" / "occluded_images", root / "train" / "original_images"]
+    for folder in folders:
+        if not folder.is_dir():
+            raise PixelRNNError(f"{folder}: no such folder; {LAYOUT}")
+    occluded, original = (_by_key(folder) for folder in folders)
+    alone = sorted(
+        [*(occluded[k] for k in occluded.keys() - original.keys()), *(original[k] for k in original.keys() - occluded.keys())]
+    )
+    if alone:
+        raise PixelRNNError(f"{_some(alone)}: no partner with the same number in the other folder; {LAYOUT}")
+    pairs = [Pair(key, occluded[key], original[key]) for key in occluded]
+    return sorted(pairs, key=lambda pair: natural_key(Path(pair.key)))
+
+
+def _by_key(folder: Path) -> dict[str, Path]:
+    """Pictures directly in `folder` by the last number in their name, or by the name less its `occluded_` prefix."""
+    found: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()):
+        if path.suffix.lower() not in SUFFIXES or path.name.startswith("."):
+            continue
+        numbers = re.findall(r"[0-9]+", path.stem)
+        key = str(int(numbers[-1])) if numbers else path.stem.removeprefix("occluded_")
+        if key in found:
+            raise PixelRNNError(f"{found[key]}, {path.name}: two pictures with the same number {key}; {LAYOUT}")
+        found[key] = path
+    if not found:
+        raise PixelRNNError(f"{folder}: no pictures in this folder; {LAYOUT}")
+    return found
+
+
+def _some(paths: Sequence[Path]) -> str:
+    names = ", ".join(str(path) for path in paths[:5])
+    return names if len(paths) <= 5 else f"{names} and {len(paths) - 5} more"
+
+
+def split(items: Sequence[Any], fraction: float, seed: int) -> tuple[list[Any], list[Any]]:
+    """Shuffle by `seed` and part `items` into (training, validation), at least one of each, order kept.
+
+    Raises PixelRNNError for fewer than two items or a fraction outside (0, 1).
+    """
+    if len(items) < 2 or not 0 < fraction < 1:
+        raise PixelRNNError(
+            f"cannot keep {fraction:.0%} of {len(items)} pictures for validation. "
+            "Give at least 2 pictures and a fraction between 0 and 1."
+        )
+    count = min(len(items) - 1, max(1, round(fraction * len(items))))
+    chosen = set(np.random.default_rng(seed).permutation(len(items))[:count].tolist())
+    return [x for i, x in enumerate(items) if i not in chosen], [x for i, x in enumerate(items) if i in chosen]
+
+
+def split_by_number(pairs: Sequence[Pair], valid_from: int) -> tuple[list[Pair], list[Pair]]:
+    """Part pairs into (training, validation): those numbered `valid_from` and more validate.
+
+    Raises PixelRNNError where a part is empty or a pair has no number.
+    """
+    unnumbered = [pair.original for pair in pairs if pair.number is None]
+    if unnumbered:
+        raise PixelRNNError(f"{_some(unnumbered)}: no number in the name, so valid_from={valid_from} cannot part the pairs.")
+    parts = [
+        [pair for pair in pairs if (pair.number or 0) < valid_from],
+        [pair for pair in pairs if (pair.number or 0) >= valid_from],
+    ]
+    if not all(parts):
+        numbers = [pair.number or 0 for pair in pairs]
+        raise PixelRNNError(
+            f"valid_from={valid_from} leaves one part empty: the numbers go from {min(numbers)} to {max(numbers)}. "
+            "Choose one between."
+        )
+    return parts[0], parts[1]
+
+
+def difference_mask(occluded: np.ndarray, original: np.ndarray, threshold: int = 25) -> np.ndarray:
+    """Where two uint8 (H, W, 3) pictures differ, as a solid mask: bool (H, W).
+
+    Compression noise below `threshold` grey levels, and specks, do not count; gaps where the original has the occlusion's own
+    colour are closed when they are small.
+    """
+    difference = np.abs(occluded.astype(np.int16) - original).max(axis=2) > threshold
+    picture = Image.fromarray(difference.astype(np.uint8) * 255)
+    # opening takes specks out, closing fills small gaps; square windows keep the corners of boxes
+    picture = picture.filter(ImageFilter.MinFilter(3)).filter(ImageFilter.MaxFilter(3))
+    picture = picture.filter(ImageFilter.MaxFilter(11)).filter(ImageFilter.MinFilter(11))
+    return np.asarray(picture) > 0
+
+
+class _Pictures:
+    """Decoded, resized pictures, kept as uint8 while they fit in memory."""
+
+    def __init__(self) -> None:
+        self.kept: dict[tuple[Path, int, bool], np.ndarray] = {}
+        self.bytes = 0
+
+    def __call__(self, path: Path, size: int, keep_aspect: bool = False) -> np.ndarray:
+        """The picture at `size` x `size`, or with its short side of `size` when the aspect ratio is kept."""
+        key = (path, size, keep_aspect)
+        if key not in self.kept:
+            image = read_image(path)
+            height, width = image.shape[:2]
+            scale = size / min(height, width)
+            shape = (max(size, round(width * scale)), max(size, round(height * scale))) if keep_aspect else (size, size)
+            image = resize(image, *shape)
+            if self.bytes + image.nbytes > CACHE_BYTES:
+                return image
+            self.kept[key] = image
+            self.bytes += image.nbytes
+        return self.kept[key]
+
+
+def _tensor(image: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(to_float(image))
+
+
+def _item(image: np.ndarray, target: np.ndarray, mask: np.ndarray, name: str) -> dict[str, Any]:
+    return {
+        "image": _tensor(image),
+        "target": _tensor(target),
+        "mask": torch.from_numpy(mask[None].astype(np.float32)),
+        "name": name,
+    }
+
+
+class PairedDataset(Dataset[dict[str, Any]]):
+    """Occluded photographs and their originals at size x size; the mask is where the two differ."""
+
+    def __init__(self, pairs: Sequence[Pair], size: int = 256) -> None:
+        self.pairs, self.size, self.pictures = list(pairs), size, _Pictures()
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        pair = self.pairs[index]
+        occluded, original = (self.pictures(path, self.size) for path in (pair.occluded, pair.original))
+        return _item(occluded, original, difference_mask(occluded, original), pair.key)
+
+
+class OccludedTestDataset(Dataset[dict[str, Any]]):
+    """Occluded photographs without ground truth, DATA/occluded_test, at size x size."""
+
+    def __init__(self, root: str | Path, size: int = 256) -> None:
+        folder = Path(root) / "occluded_test"
+        if not folder.is_dir():
+            raise PixelRNNError(f"{folder}: no such folder; {LAYOUT}")
+        self.paths, self.size = list_images(folder), size
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        path = self.paths[index]
+        return {"image": _tensor(resize(read_image(path), self.size, self.size)), "name": path.stem}
+
+
+class OccludedPhotographs(Dataset[dict[str, Any]]):
+    """Clean photographs that are occluded as they are read, at size x size.
+
+    For training (`augment`), a random crop of a picture with a short side of up to 1.25 times `size`, mirrored half the time,
+    and other occlusions at each epoch (`set_epoch`); else the central square, always with the same occlusion.
+    """
+
+    def __init__(self, paths: Sequence[Path], size: int = 256, seed: int = 0, augment: bool = True) -> None:
+        self.paths, self.size, self.seed, self.augment = list(paths), size, seed, augment
+        self.epoch, self.pictures = 0, _Pictures()
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Draw other crops and occlusions from here on."""
+        self.epoch = epoch
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        rng = np.random.default_rng([self.seed, self.epoch, index])
+        target = self._view(rng, index)
+        foreign = self._view(rng, int(rng.integers(len(self)))) if rng.random() < 0.1 else None
+        occluded, mask = occlude(rng, target, foreign)
+        return _item(occluded, target, mask, self.paths[index].stem)
+
+    def _view(self, rng: np.random.Generator, index: int) -> np.ndarray:
+        """A square of the photograph, uint8 (size, size, 3)."""
+        path, size = self.paths[index], self.size
+        if not self.augment:
+            image = self.pictures(path, size, keep_aspect=True)
+            top, left = (image.shape[0] - size) // 2, (image.shape[1] - size) // 2
+            return np.ascontiguousarray(image[top : top + size, left : left + size])
+        image = self.pictures(path, self._short_side(path), keep_aspect=True)
+        top, left = (int(rng.integers(0, side - size, endpoint=True)) for side in image.shape[:2])
+        view = image[top : top + size, left : left + size]
+        return np.ascontiguousarray(view[:, ::-1] if rng.random() < 0.5 else view)
+
+    def _short_side(self, path: Path) -> int:
+        """1.25 times the size asked for, or less where that would enlarge the photograph."""
+        with Image.open(path) as picture:  # reads the header alone
+            return max(self.size, min(round(1.25 * self.size), *picture.size))

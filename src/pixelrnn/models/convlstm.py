@@ -1,0 +1,134 @@
+"""ConvLSTM (Shi et al. 2015, "Convolutional LSTM Network", equation 3): the cell, and its scans over time, rows and columns.
+
+Departures from the paper: the four gates are one convolution over the concatenation of input and hidden state; the peephole
+weights W_ci, W_cf, W_co, one per channel and position in the paper, are one per channel here unless a size is given, so that
+the cell works at any size; the default is without them.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+
+State = tuple[torch.Tensor, torch.Tensor]  # hidden state and cell state, each (B, hidden, H, W)
+
+
+class ConvLSTMCell(nn.Module):
+    """One step of a ConvLSTM.
+
+        i = sigmoid(W_xi * X + W_hi * H + W_ci o C + b_i)
+        f = sigmoid(W_xf * X + W_hf * H + W_cf o C + b_f)
+        C' = f o C + i o tanh(W_xc * X + W_hc * H + b_c)
+        o = sigmoid(W_xo * X + W_ho * H + W_co o C' + b_o)
+        H' = o o tanh(C')
+
+    channels, hidden: features of the input and of the state. kernel_size: odd, one number or (height, width).
+    peephole: with the terms W_c; `peephole_size` (H, W) makes them one per position as in the paper.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        hidden: int,
+        kernel_size: int | tuple[int, int] = 3,
+        peephole: bool = False,
+        peephole_size: tuple[int, int] | None = None,
+    ) -> None:
+        super().__init__()
+        kernel = (kernel_size, kernel_size) if isinstance(kernel_size, int) else kernel_size
+        if any(side % 2 == 0 for side in kernel):
+            raise ValueError(f"kernel_size must be odd to keep the picture's size, got {kernel_size}")
+        self.hidden = hidden
+        # gates in the order input, forget, output, candidate
+        self.conv = nn.Conv2d(channels + hidden, 4 * hidden, kernel, padding=(kernel[0] // 2, kernel[1] // 2))
+        size = peephole_size or (1, 1)
+        self.peepholes = nn.Parameter(torch.zeros(3, hidden, *size)) if peephole or peephole_size else None  # W_ci, W_cf, W_co
+
+    def initial_state(self, x: torch.Tensor) -> State:
+        """Zeros of the size of `x` (B, C, H, W)."""
+        zeros = x.new_zeros(x.shape[0], self.hidden, *x.shape[2:])
+        return zeros, zeros
+
+    def forward(self, x: torch.Tensor, state: State | None = None) -> State:
+        """Input (B, channels, H, W) and the state before it, zeros by default, to the state after it."""
+        hidden, cell = state if state is not None else self.initial_state(x)
+        i, f, o, candidate = self.conv(torch.cat([x, hidden], dim=1)).chunk(4, dim=1)
+        if self.peepholes is not None:
+            i, f = i + self.peepholes[0] * cell, f + self.peepholes[1] * cell
+        cell = torch.sigmoid(f) * cell + torch.sigmoid(i) * torch.tanh(candidate)
+        if self.peepholes is not None:
+            o = o + self.peepholes[2] * cell
+        return torch.sigmoid(o) * torch.tanh(cell), cell
+
+
+def scan(cell: nn.Module, steps: torch.Tensor, state: State | None = None) -> tuple[torch.Tensor, State]:
+    """A ConvLSTM cell over the sequence `steps` (T, B, channels, H, W), T at least 1, from `state`, zeros by default: the
+    hidden state of every step (T, B, hidden, H, W), and the state after the last."""
+    outputs = []
+    for step in steps:
+        state = cell(step, state)
+        outputs.append(state[0])
+    assert state is not None
+    return torch.stack(outputs), state
+
+
+class ConvLSTM(nn.Module):
+    """Layers of ConvLSTM cells over a sequence, each layer reading the hidden states of the one below.
+
+    hidden: features of each layer. Other arguments as in ConvLSTMCell.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        hidden: Sequence[int],
+        kernel_size: int | tuple[int, int] = 3,
+        peephole: bool = False,
+        peephole_size: tuple[int, int] | None = None,
+    ) -> None:
+        super().__init__()
+        inputs = [channels, *hidden[:-1]]
+        self.cells = nn.ModuleList(
+            ConvLSTMCell(before, after, kernel_size, peephole, peephole_size)
+            for before, after in zip(inputs, hidden, strict=True)
+        )
+
+    def forward(self, x: torch.Tensor, states: Sequence[State | None] | None = None) -> tuple[torch.Tensor, list[State]]:
+        """Sequence (T, B, channels, H, W), T at least 1, and the layers' states before it, to the last layer's hidden states
+        (T, B, hidden, H, W) and every layer's state after it."""
+        last: list[State] = []
+        for cell, state in zip(self.cells, states or [None] * len(self.cells), strict=True):
+            x, state = scan(cell, x, state)
+            last.append(state)
+        return x, last
+
+
+class ConvLSTMScan(nn.Module):
+    """Memory across a picture by ConvLSTMs: over the rows downwards and upwards, over the columns to the right and to the left,
+    each row (column) one step of a sequence. A 1 x 1 convolution mixes the four directions into the input. (B, C, H, W) to the
+    same.
+
+    A recurrence along one image axis with a convolution across the other is the Row LSTM's idea (van den Oord et al. 2016).
+    """
+
+    def __init__(self, channels: int, hidden: int, kernel_size: int = 3) -> None:
+        super().__init__()
+        self.norm = nn.GroupNorm(1, channels)
+        self.directions = nn.ModuleList(ConvLSTMCell(channels, hidden, (1, kernel_size)) for _ in range(4))
+        self.mix = nn.Conv2d(4 * hidden, channels, 1)
+        for cell in self.directions:
+            # remember by default (Jozefowicz et al. 2015): the forget gate is the second quarter
+            nn.init.ones_(cell.conv.bias[hidden : 2 * hidden])  # type: ignore[index, union-attr]
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.norm(x)
+        rows = y.permute(2, 0, 1, 3).unsqueeze(3)  # (H, B, C, 1, W)
+        columns = y.permute(3, 0, 1, 2).unsqueeze(3)  # (W, B, C, 1, H)
+        down, up, right, left = self.directions
+        scanned = [
+            scan(down, rows)[0].squeeze(3).permute(1, 2, 0, 3),  # (B, hidden, H, W)
+            scan(up, rows.flip(0))[0].flip(0).squeeze(3).permute(1, 2, 0, 3),
+            scan(right, columns)[0].squeeze(3).permute(1, 2, 3, 0),
+            scan(left, columns.flip(0))[0].flip(0).squeeze(3).permute(1, 2, 3, 0),
+        ]
+        return x + self.mix(torch.cat(scanned, dim=1))

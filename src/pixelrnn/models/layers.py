@@ -1,0 +1,58 @@
+"""Blocks shared by the models."""
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+
+def pad_to_multiple(x: torch.Tensor, multiple: int) -> torch.Tensor:
+    """(B, C, H, W) with its last row and column repeated until both sides are multiples of `multiple`."""
+    height, width = x.shape[-2:]
+    # replicated, not reflected: reflection cannot pad a picture by more than its own size
+    return F.pad(x, (0, -width % multiple, 0, -height % multiple), mode="replicate")
+
+
+class Block(nn.Module):
+    """Depthwise 7 x 7 convolution, layer norm over channels, 1 x 1 expansion, GELU, 1 x 1 back, added to the input.
+
+    The ConvNeXt block (Liu et al. 2022, figure 4) without stochastic depth; (B, C, H, W) to the same.
+    """
+
+    def __init__(self, channels: int, expansion: int = 2, kernel_size: int = 7) -> None:
+        super().__init__()
+        self.depthwise = nn.Conv2d(channels, channels, kernel_size, padding=kernel_size // 2, groups=channels)
+        self.norm = nn.LayerNorm(channels)
+        self.expand = nn.Linear(channels, expansion * channels)
+        self.reduce = nn.Linear(expansion * channels, channels)
+        self.scale = nn.Parameter(torch.full((channels,), 0.1))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.depthwise(x).permute(0, 2, 3, 1)  # (B, H, W, C): layer norm is fast over the last axis
+        y = self.scale * self.reduce(F.gelu(self.expand(self.norm(y))))
+        return x + y.permute(0, 3, 1, 2)
+
+
+class GRUScan(nn.Module):
+    """Memory across a picture by gated recurrent units (Cho et al. 2014): one bidirectional GRU reads every row, another every
+    column, and a 1 x 1 layer mixes the four directions into the input; (B, C, H, W) to the same.
+
+    The parallel sibling of ConvLSTMScan: the positions of a row do not see their neighbours in the next row within one scan.
+    """
+
+    def __init__(self, channels: int, hidden: int) -> None:
+        super().__init__()
+        self.hidden = hidden
+        self.norm = nn.LayerNorm(channels)
+        self.rows = nn.GRU(channels, hidden, batch_first=True, bidirectional=True)
+        self.columns = nn.GRU(channels, hidden, batch_first=True, bidirectional=True)
+        self.mix = nn.Linear(4 * hidden, channels)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        batch, channels, height, width = x.shape
+        y = self.norm(x.permute(0, 2, 3, 1))  # (B, H, W, C)
+        rows, _ = self.rows(y.reshape(batch * height, width, channels))
+        columns, _ = self.columns(y.transpose(1, 2).reshape(batch * width, height, channels))
+        # explicit sizes: a -1 after a recurrence freezes the example's size in an ONNX export
+        rows = rows.reshape(batch, height, width, 2 * self.hidden)
+        columns = columns.reshape(batch, width, height, 2 * self.hidden).transpose(1, 2)
+        return x + self.mix(torch.cat([rows, columns], dim=3)).permute(0, 3, 1, 2)
