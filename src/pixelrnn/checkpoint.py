@@ -1,9 +1,10 @@
-"""Weights on disk: one .safetensors file whose header holds all that is needed to rebuild the network and to trust it, or a plain
-.pth state dict whose network is recognised from its keys. Nothing here runs code from a file."""
+"""Weights on disk: one .safetensors file whose header holds all that is needed to rebuild and to trust the network; or a plain
+.pth state dict, whose network is recognised from its keys. Nothing here runs code from a file."""
 
 import io
 import json
 import pickle
+import warnings
 from dataclasses import asdict, dataclass, field
 from importlib.resources import files
 from pathlib import Path
@@ -53,7 +54,7 @@ def find_weights(weights: str | Path) -> Path:
 
 def save(path: Path, model: nn.Module, about: dict[str, Any]) -> None:
     """Write the weights of a model from create_model, with its name, config and `about` in the header, whole or not at all."""
-    header = {"model": model.name, "config": asdict(model.config), "about": about}  # type: ignore[call-overload, arg-type]
+    header = {"model": model.name, "config": asdict(model.config), "about": about}  # type: ignore[call-overload]
     tensors = {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}
     write_atomically(path, lambda temporary: save_file(tensors, temporary, metadata={"pixelrnn": json.dumps(header)}))
 
@@ -100,7 +101,9 @@ def _load_safetensors(path: Path) -> Checkpoint:
 
 def _load_plain(path: Path) -> Checkpoint:
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch warns of pickles it did not write; what it refuses is told below
+            state = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError):
         state = None
     if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):

@@ -6,16 +6,140 @@ import os
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 import sys
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 import typer
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from .errors import PixelRNNError
+from .image import SUFFIXES, list_images, read_image, write_image
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help="Complete occluded photographs, bedrooms first.")
 console = Console()
+Weights = Annotated[str, typer.Option(help="A bundled name, a .safetensors file, or a plain .pth state dict.")]
+Device = Annotated[str, typer.Option(help="cpu or cuda.")]
+
+
+def _progress() -> Progress:
+    """A bar with the count, the rate and the remaining time; nothing where the output is no terminal."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=console, disable=not console.is_terminal)
+
+
+def _say(text: str) -> None:
+    console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+
+def plan_outputs(inputs: Sequence[Path], out: Path | None, overwrite: bool) -> list[tuple[Path, Path]]:
+    """(picture, where its completion goes) for files and folders, in order.
+
+    A folder gives OUT/<relative path>/NAME.png, OUT being outputs/ by default; a file without OUT a numbered
+    outputs/NAME_completed.png; a file with OUT that ends like a picture, exactly that. Raises PixelRNNError for a missing path,
+    for two inputs with one output and, without `overwrite`, for an output that exists.
+    """
+    exact = out is not None and out.suffix.lower() in SUFFIXES
+    if exact and (len(inputs) != 1 or inputs[0].is_dir()):
+        raise PixelRNNError(f"{out}: one file for several pictures. Give a folder.")
+    plan: list[tuple[Path, Path]] = []
+    for path in inputs:
+        if path.is_dir():
+            folder = out or Path("outputs")
+            plan += [(found, folder / found.relative_to(path).with_suffix(".png")) for found in list_images(path)]
+        elif not path.exists():
+            raise PixelRNNError(f"{path}: no such file or folder. Check the path.")
+        elif out is None:
+            plan.append((path, _free(Path("outputs") / f"{path.stem}_completed.png", {target for _, target in plan})))
+        else:
+            plan.append((path, out if exact else out / f"{path.stem}.png"))
+    taken: dict[Path, Path] = {}
+    for path, target in plan:
+        if target in taken:
+            raise PixelRNNError(f"{taken[target]} and {path} would both be written to {target}. Complete them in two runs.")
+        if target.exists() and not overwrite:
+            raise PixelRNNError(f"{target}: exists already. Give --overwrite, or another --out.")
+        taken[target] = path
+    return plan
+
+
+def _free(target: Path, planned: set[Path]) -> Path:
+    """`target`, numbered when it exists."""
+    candidate, number = target, 2
+    while candidate.exists() or candidate in planned:
+        candidate = target.with_stem(f"{target.stem}_{number}")
+        number += 1
+    return candidate
+
+
+def _mask_for(path: Path, mask: Path | None) -> Path | None:
+    """The mask of one picture: the file given, or the one of the same stem in the folder given."""
+    if mask is None or not mask.is_dir():
+        return mask
+    found = [candidate for candidate in mask.glob(f"{path.stem}.*") if candidate.suffix.lower() in SUFFIXES]
+    if len(found) != 1:
+        raise PixelRNNError(f"{path}: {len(found)} masks named {path.stem} in {mask}, expected one.")
+    return found[0]
+
+
+@app.command()
+def complete(
+    inputs: Annotated[list[Path], typer.Argument(metavar="IN...", help="Pictures, or folders of them.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="A folder, or a file for one picture; outputs/ by default.")
+    ] = None,
+    mask: Annotated[
+        Path | None, typer.Option(help="White where pixels are missing: a file, or a folder of files with the pictures' names.")
+    ] = None,
+    weights: Weights = "bedrooms",
+    device: Device = "cpu",
+    samples: Annotated[int, typer.Option(help="How many completions; the bundled weights give one.")] = 1,
+    seed: Annotated[int, typer.Option(help="Seed of the samples.")] = 0,
+    sheet: Annotated[Path | None, typer.Option(help="Also write one picture with every input beside its completion.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace outputs that exist.")] = False,
+) -> None:
+    """Complete pictures; without a mask, the occlusion is found."""
+    from .completion import Completer
+
+    plan = plan_outputs(inputs, out, overwrite)
+    if sheet is not None and sheet.exists() and not overwrite:
+        raise PixelRNNError(f"{sheet}: exists already. Give --overwrite, or another --sheet.")
+    if mask is not None and not mask.exists():
+        raise PixelRNNError(f"{mask}: no such mask file or folder. Check the path.")
+    completer = Completer.from_pretrained(weights, device)
+    if Path(weights).suffix == ".pth":
+        _say(f"{weights}: weights of {completer.name}")
+    failures: list[str] = []
+    done: list[tuple[Path, Path]] = []
+    with _progress() as progress:
+        for path, target in progress.track(plan, description="Completing"):
+            try:
+                result = completer(path, _mask_for(path, mask), samples, seed)
+                write_image(target, result.image)
+            except PixelRNNError as error:
+                if len(plan) == 1:
+                    raise
+                failures.append(str(error))
+                continue
+            done.append((path, target))
+            if len(plan) == 1:
+                missing = f"{result.mask.mean():.1%} missing, {result.mask_source}" if result.mask.any() else "nothing missing"
+                _say(f"{target}  ({missing})")
+    if len(plan) > 1:
+        _say(f"{len(done)} of {len(plan)} pictures completed" + (f" in {out or 'outputs'}" if done else ""))
+    if sheet is not None and done:
+        from . import report
+
+        report.sheet(((read_image(path), read_image(target)) for path, target in done), sheet)
+        _say(f"{sheet}")
+    for failure in failures:
+        Console(stderr=True).print(f"error: {failure}", style="red", markup=False, highlight=False, soft_wrap=True)
+    if failures:
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -23,7 +147,8 @@ def train(
     inputs: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[DATA]... [KEY=VALUE]...", help="Folders of pairs or photographs (data/ by default), and changes to the recipe."
+            metavar="[DATA]... [KEY=VALUE]...",
+            help="Folders of pairs or photographs (data/ by default), and changes to the recipe.",
         ),
     ] = None,
     recipe: Annotated[Path | None, typer.Option(help="A YAML file, as in recipes/; the described run by default.")] = None,
@@ -40,12 +165,57 @@ def train(
     chosen, options = training.read_recipe(recipe, overrides)
     out = out or training.default_out()
     weights = training.train(folders, chosen, options, out, resume, device, console)
-    console.print(
+    _say(
         f"Saved {weights.with_suffix('.pth')} and {weights}; the curve is {out / 'loss_curve.png'}.\n"
-        f"Complete a picture with them: pixelrnn complete PICTURE --weights {weights}",
-        highlight=False,
-        soft_wrap=True,
+        f"Complete a picture with them: pixelrnn complete PICTURE --weights {weights}"
     )
+
+
+@app.command("demo-data")
+def demo_data(
+    out: Annotated[Path, typer.Argument(help="A new folder, such as data/.")],
+    count: Annotated[int, typer.Option(min=2, help="Pairs to render.")] = 400,
+    test: Annotated[int, typer.Option(min=0, help="Pictures for occluded_test/.")] = 20,
+    size: Annotated[int, typer.Option(min=16, help="Side of the pictures in pixels.")] = 256,
+    seed: Annotated[int, typer.Option(min=0, help="Other seeds, other bedrooms.")] = 0,
+    style: Annotated[str, typer.Option(help="What is in the way: square (black, as described) or random.")] = "square",
+) -> None:
+    """Render procedural bedrooms as a paired dataset to train on."""
+    from .data import write_pairs
+
+    with ProcessPoolExecutor() as pool, _progress() as progress:
+        rooms = pool.map(partial(_render, seed=seed, size=size), range(count + test))
+        write_pairs(progress.track(rooms, total=count + test, description="Rendering"), out, seed, test, _style(style))
+    _say(f"{out}: {count} pairs and {test} pictures without ground truth. Train on them: pixelrnn train {out}")
+
+
+def _render(number: int, seed: int, size: int) -> np.ndarray:
+    from .rooms import render_bedroom
+
+    return render_bedroom(np.random.default_rng([seed, number]), size)
+
+
+def _style(style: str) -> str:
+    if style not in ("square", "random"):
+        raise PixelRNNError(f"style {style!r}: expected square or random.")
+    return style
+
+
+@app.command()
+def occlude(
+    source: Annotated[Path, typer.Argument(metavar="IN", help="A folder of clean photographs.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="A new folder for the paired dataset.")],
+    seed: Annotated[int, typer.Option(min=0, help="Other seeds, other occlusions.")] = 0,
+    style: Annotated[str, typer.Option(help="square (black, as described) or random shapes and paint.")] = "random",
+) -> None:
+    """Turn clean photographs into a paired dataset."""
+    from .data import write_pairs
+
+    paths = list_images(source)
+    with _progress() as progress:
+        pictures: Iterator[np.ndarray] = (read_image(path) for path in progress.track(paths, description="Occluding"))
+        write_pairs(pictures, out, seed, style=_style(style), name="photo")
+    _say(f"{out}: {len(paths)} pairs. Train on them: pixelrnn train {out}")
 
 
 @app.command()
@@ -54,7 +224,7 @@ def models() -> None:
     from .checkpoint import bundled_weights
     from .models import list_models
 
-    console.print(f"bundled weights: {', '.join(bundled_weights())}\nmodels: {', '.join(list_models())}", highlight=False)
+    _say(f"bundled weights: {', '.join(bundled_weights())}\nmodels: {', '.join(list_models())}")
 
 
 def main() -> None:

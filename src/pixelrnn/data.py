@@ -5,7 +5,7 @@ Items are dicts: `image` what the model sees and `target` what it should give, f
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,8 +15,8 @@ from PIL import Image, ImageFilter
 from torch.utils.data import Dataset
 
 from .errors import PixelRNNError
-from .image import SUFFIXES, list_images, natural_key, read_image, resize, to_float
-from .occluders import occlude
+from .image import SUFFIXES, list_images, natural_key, read_image, resize, to_float, write_image
+from .occluders import described_square, occlude
 
 LAYOUT = """expected layout:
   DATA/train/occluded_images/occluded_NAME_N.jpg   with something in the way
@@ -61,6 +61,29 @@ def find_pairs(root: str | Path) -> list[Pair]:
         raise PixelRNNError(f"{_some(alone)}: no partner with the same number in the other folder; {LAYOUT}")
     pairs = [Pair(key, occluded[key], original[key]) for key in occluded]
     return sorted(pairs, key=lambda pair: natural_key(Path(pair.key)))
+
+
+def write_pairs(
+    pictures: Iterable[np.ndarray], out: Path, seed: int, test: int = 0, style: str = "square", name: str = "bed"
+) -> None:
+    """Occlude clean pictures, uint8 (H, W, 3), and write them to `out` in the paired layout, as JPEG and numbered from 0.
+
+    test: that many of the first go to occluded_test/, without their originals. style: "square", one black square as the
+    described dataset has, or "random", any shape and paint. Raises PixelRNNError where `out` holds something already.
+    """
+    if out.exists() and any(out.iterdir()):
+        raise PixelRNNError(f"{out}: not empty, and nothing is overwritten. Name a new folder.")
+    for number, picture in enumerate(pictures):
+        rng = np.random.default_rng([seed, number])
+        if style == "square":
+            occluded = np.where(described_square(rng, *picture.shape[:2])[..., None], np.uint8(0), picture)
+        else:
+            occluded, _ = occlude(rng, picture)
+        if number < test:
+            write_image(out / "occluded_test" / f"occluded_{name}_{number}.jpg", occluded)
+        else:
+            write_image(out / "train" / "occluded_images" / f"occluded_{name}_{number}.jpg", occluded)
+            write_image(out / "train" / "original_images" / f"{name}_{number}.jpg", picture)
 
 
 def _by_key(folder: Path) -> dict[str, Path]:

@@ -153,5 +153,5 @@ def grow(mask: np.ndarray, pixels: int) -> np.ndarray:
         padding = [(0, 0), (0, 0)]
         padding[axis] = (pixels, pixels)
         windows = np.lib.stride_tricks.sliding_window_view(np.pad(grown, padding), 2 * pixels + 1, axis=axis)
-        grown = windows.any(axis=-1)
+        grown = np.asarray(windows.any(axis=-1))
     return grown

@@ -23,13 +23,23 @@ def _box(rng: np.random.Generator, height: int, width: int, low: float = 0.12, h
     return mask
 
 
-def square(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
-    """One square of 30% of the frame's side, as the paired photographs have, up to a quarter of its area."""
-    side = max(1, round(min(height, width) * (0.3 if rng.random() < 0.5 else rng.uniform(0.2, 0.5))))
+def _square(rng: np.random.Generator, height: int, width: int, share: float) -> np.ndarray:
+    """One square anywhere inside the frame, its side `share` of the frame's shorter one."""
+    side = max(1, round(min(height, width) * share))
     y, x = rng.integers(0, height - side, endpoint=True), rng.integers(0, width - side, endpoint=True)
     mask = np.zeros((height, width), bool)
     mask[y : y + side, x : x + side] = True
     return mask
+
+
+def described_square(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
+    """One square of 30% of the frame's side, as in the described dataset."""
+    return _square(rng, height, width, 0.3)
+
+
+def square(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
+    """One square, half the time as described_square, else of 20% to 50% of the frame's side."""
+    return _square(rng, height, width, 0.3 if rng.random() < 0.5 else rng.uniform(0.2, 0.5))
 
 
 def boxes(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
@@ -119,8 +129,8 @@ def _gradient(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
 
 
 def paint(rng: np.random.Generator, image: np.ndarray, mask: np.ndarray, foreign: np.ndarray | None = None) -> np.ndarray:
-    """`image` with something painted where `mask` is True: `foreign`, a picture of the same shape, where one is given; else black
-    half the time, a flat colour, noise, stripes or a gradient."""
+    """`image` with something painted where `mask` is True: `foreign`, a picture of the same shape, where one is given; else
+    black half the time, a flat colour, noise, stripes or a gradient."""
     height, width = mask.shape
     if foreign is not None:
         fill = foreign

@@ -1,6 +1,8 @@
-"""Training on Lightning: a recipe, the module that minimises its loss, the callbacks that keep its history, one function to run it."""
+"""Training on Lightning: a recipe, the module that minimises its loss, callbacks that keep its history, and `train`."""
 
 import csv
+import logging
+import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from datetime import timedelta
@@ -100,14 +102,17 @@ def read_recipe(path: Path | None, overrides: Sequence[str] = ()) -> tuple[Recip
     return Recipe(**chosen), options
 
 
-def make_datasets(folders: Sequence[Path], recipe: Recipe) -> tuple[Dataset[dict[str, Any]], Dataset[dict[str, Any]]]:
+def make_datasets(
+    folders: Sequence[Path], recipe: Recipe
+) -> tuple[ConcatDataset[dict[str, Any]], ConcatDataset[dict[str, Any]]]:
     """(training, validation) from folders in the paired layout or of clean photographs."""
     pairs: tuple[list[Pair], list[Pair]] = ([], [])
     photographs: tuple[list[Path], list[Path]] = ([], [])
     for folder in folders:
         if not folder.is_dir():
             raise PixelRNNError(
-                f"{folder}: no such folder. Give a folder of photographs or of pairs, or render one: pixelrnn demo-data {folder}/"
+                f"{folder}: no such folder. Give a folder of photographs or of pairs, "
+                f"or render bedrooms there: pixelrnn demo-data {folder}/"
             )
         if is_paired(folder):
             found = find_pairs(folder)
@@ -126,17 +131,18 @@ def make_datasets(folders: Sequence[Path], recipe: Recipe) -> tuple[Dataset[dict
                 whole.extend(part)
         else:
             photographs[0].extend(list_images(folder))
-    parts_of = []
-    for i, augment in enumerate((True, False)):
-        parts: list[Dataset[dict[str, Any]]] = []
+    if not pairs[1] and not photographs[1]:
+        raise PixelRNNError("no pictures to validate on: valid_from needs a folder in the paired layout.")
+
+    def join(i: int, augment: bool) -> ConcatDataset[dict[str, Any]]:
+        sources: list[Dataset[dict[str, Any]]] = []
         if pairs[i]:
-            parts.append(PairedDataset(pairs[i], recipe.size))
+            sources.append(PairedDataset(pairs[i], recipe.size))
         if photographs[i]:
-            parts.append(OccludedPhotographs(photographs[i], recipe.size, recipe.seed, augment))
-        if not parts:
-            raise PixelRNNError("no pictures to validate on: valid_from needs a folder in the paired layout.")
-        parts_of.append(ConcatDataset(parts))
-    return parts_of[0], parts_of[1]
+            sources.append(OccludedPhotographs(photographs[i], recipe.size, recipe.seed, augment))
+        return ConcatDataset(sources)
+
+    return join(0, augment=True), join(1, augment=False)
 
 
 class CompletionModule(L.LightningModule):
@@ -186,7 +192,7 @@ class CompletionModule(L.LightningModule):
             self.first_pictures = torch.stack([image, prediction.image, target], dim=1)[:8].float().cpu()
 
     def on_train_epoch_start(self) -> None:
-        for part in self.trainer.train_dataloader.dataset.datasets:
+        for part in self.trainer.train_dataloader.dataset.datasets:  # type: ignore[union-attr]
             if isinstance(part, OccludedPhotographs):
                 part.set_epoch(self.current_epoch)
 
@@ -220,7 +226,7 @@ def one_cycle(over: float) -> float:
 
 
 class History(Callback):
-    """Writes, each epoch, a row of metrics.csv, the loss curve and a grid of validation pictures; says the row on the console."""
+    """Writes, each epoch, a row of metrics.csv, the loss curve and a grid of validation pictures; prints the row."""
 
     def __init__(self, folder: Path, console: Console, timer: Timer) -> None:
         self.folder, self.console, self.timer = folder, console, timer
@@ -296,7 +302,7 @@ def train(
     console = console or Console()
     train_data, valid_data = make_datasets(folders, recipe)
     L.seed_everything(recipe.seed, verbose=False)
-    model = _start(recipe, options).to(memory_format=torch.channels_last)
+    model = _start(recipe, options).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     last = out / "checkpoints" / "last.ckpt"
     if resume and not last.is_file():
         raise PixelRNNError(f"{last}: nothing to go on from. Start without --resume.")
@@ -312,6 +318,7 @@ def train(
     cuda = device == "cuda" or (device == "auto" and torch.cuda.is_available())
     if device == "cuda" and not torch.cuda.is_available():
         raise PixelRNNError("device cuda: no GPU that torch can use here. Leave out --device, or give cpu.")
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # hints of devices and of its own services
     trainer = L.Trainer(
         accelerator="gpu" if cuda else "cpu",
         devices=1,
@@ -327,19 +334,20 @@ def train(
         enable_model_summary=False,
         default_root_dir=out,
     )
-    loader = {"batch_size": recipe.batch_size, "num_workers": recipe.workers, "pin_memory": cuda}
+    loader: dict[str, Any] = {"batch_size": recipe.batch_size, "num_workers": recipe.workers, "pin_memory": cuda}
     console.print(
-        f"{recipe.model}, {sum(p.numel() for p in model.parameters()):,} parameters; {len(train_data)} pictures to train on, "  # type: ignore[arg-type]
-        f"{len(valid_data)} to validate; results in {out}",  # type: ignore[arg-type]
+        f"{recipe.model}, {sum(p.numel() for p in model.parameters()):,} parameters; {len(train_data)} pictures to train on, "
+        f"{len(valid_data)} to validate; results in {out}",
         highlight=False,
         soft_wrap=True,
     )
     interrupted = False
     try:
-        trainer.fit(
+        _fit(
+            trainer,
             CompletionModule(model, recipe),
-            DataLoader(train_data, shuffle=True, drop_last=len(train_data) > recipe.batch_size, **loader),  # type: ignore[arg-type]
-            DataLoader(valid_data, **loader),  # type: ignore[arg-type]
+            DataLoader(train_data, shuffle=True, drop_last=len(train_data) > recipe.batch_size, **loader),
+            DataLoader(valid_data, **loader),
             ckpt_path=last if resume else None,
             weights_only=True if resume else None,
         )
@@ -349,6 +357,14 @@ def train(
     if interrupted:
         raise KeyboardInterrupt
     return weights
+
+
+def _fit(trainer: L.Trainer, *arguments: Any, **options: Any) -> None:
+    """trainer.fit without what Lightning says that no user of ours can act on."""
+    with warnings.catch_warnings():
+        for message in (".*LeafSpec", ".*does not have many workers", ".*Checkpoint directory", ".*mid-epoch"):
+            warnings.filterwarnings("ignore", message)
+        trainer.fit(*arguments, **options)
 
 
 def _start(recipe: Recipe, options: dict[str, Any]) -> nn.Module:

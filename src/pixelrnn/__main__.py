@@ -1,0 +1,5 @@
+"""`python -m pixelrnn` is the command `pixelrnn`."""
+
+from .cli import main
+
+main()

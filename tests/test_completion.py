@@ -1,0 +1,141 @@
+"""Completer: known pixels stay, masks in every form, and what a network cannot give is None."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pixelrnn import Completer, PixelRNNError
+from pixelrnn.backends import Output
+from pixelrnn.completion import WORK_SIDE
+from pixelrnn.image import grow, write_image
+
+
+class Grey:
+    """A network that fills with mid-grey, sees black as missing, and is sure to 0.1."""
+
+    def __init__(self, sees: bool = True, knows: bool = True) -> None:
+        self.sees, self.knows, self.shapes = sees, knows, []
+
+    def __call__(self, image, mask=None):
+        self.shapes.append(image.shape)
+        seen = np.where(image.max(axis=0) == 0, 5.0, -5.0).astype(np.float32)
+        deviation = np.full(image.shape[1:], np.log(0.1), np.float32)
+        return Output(np.full_like(image, 0.5), seen if self.sees else None, deviation if self.knows else None)
+
+
+@pytest.fixture
+def picture():
+    return np.random.default_rng(0).integers(1, 256, (60, 90, 3), dtype=np.uint8)
+
+
+@pytest.fixture
+def hole():
+    mask = np.zeros((60, 90), bool)
+    mask[20:40, 30:60] = True
+    return mask
+
+
+def test_known_pixels_are_kept_byte_for_byte_and_missing_ones_are_filled(picture, hole):
+    result = Completer(Grey())(picture, hole)
+    np.testing.assert_array_equal(result.image[~hole], picture[~hole])
+    assert (result.image[hole] == 128).all()
+    assert result.mask_source == "given"
+    assert len(result.samples) == 1
+    np.testing.assert_array_equal(result.samples[0], result.image)
+    assert result.log_likelihood is None
+
+
+def test_what_lies_under_the_mask_does_not_reach_the_network(picture, hole):
+    seen = []
+
+    class Spy(Grey):
+        def __call__(self, image, mask=None):
+            seen.append(image)
+            return super().__call__(image, mask)
+
+    other = picture.copy()
+    other[hole] = 255 - other[hole]
+    Completer(Spy())(picture, hole)
+    Completer(Spy())(other, hole)
+    np.testing.assert_array_equal(seen[0], seen[1])
+
+
+def test_a_painted_occlusion_is_found_and_grown_past_its_ring(picture, hole):
+    occluded = np.where(hole[..., None], np.uint8(0), picture)
+    result = Completer(Grey())(occluded)
+    assert result.mask_source == "detected"
+    np.testing.assert_array_equal(result.mask, grow(hole, 2))
+    np.testing.assert_array_equal(result.image[~result.mask], occluded[~result.mask])
+
+
+def test_a_picture_with_nothing_missing_comes_back_as_it_is(picture):
+    result = Completer(Grey())(picture)
+    assert not result.mask.any()
+    np.testing.assert_array_equal(result.image, picture)
+
+
+def test_a_network_that_sees_no_occlusion_borrows_a_detector_and_says_so(picture, hole):
+    occluded = np.where(hole[..., None], np.uint8(0), picture)
+    result = Completer(Grey(sees=False), detector=Grey())(occluded)
+    assert result.mask_source == "detected by bedrooms"
+    assert result.mask[hole].all()
+
+
+def test_uncertainty_is_zero_where_known_and_none_where_the_network_cannot_say(picture, hole):
+    result = Completer(Grey())(picture, hole)
+    assert (result.uncertainty[~hole] == 0).all()
+    np.testing.assert_allclose(result.uncertainty[hole], 0.1, rtol=1e-5)
+    assert Completer(Grey(knows=False))(picture, hole).uncertainty is None
+
+
+def test_a_mask_is_a_path_a_picture_an_array_or_a_box(tmp_path, picture, hole):
+    write_image(tmp_path / "mask.png", hole)
+    forms = [tmp_path / "mask.png", str(tmp_path / "mask.png"), Image.fromarray(hole.astype(np.uint8) * 255), hole, (30, 20, 30, 20)]
+    for form in forms:
+        np.testing.assert_array_equal(Completer(Grey())(picture, form).mask, hole)
+
+
+def test_an_image_is_a_path_a_picture_or_an_array(tmp_path, picture, hole):
+    write_image(tmp_path / "picture.png", picture)
+    expected = Completer(Grey())(picture, hole).image
+    for form in (tmp_path / "picture.png", str(tmp_path / "picture.png"), Image.fromarray(picture)):
+        np.testing.assert_array_equal(Completer(Grey())(form, hole).image, expected)
+
+
+@pytest.mark.parametrize("height", [1, 7, 700])
+@pytest.mark.parametrize("width", [1, 1300])
+def test_the_answer_has_the_size_of_the_question_and_the_network_works_in_bounded_size(height, width):
+    picture = np.random.default_rng(1).integers(1, 256, (height, width, 3), dtype=np.uint8)
+    mask = np.zeros((height, width), bool)
+    mask[0, width // 2] = True
+    backend = Grey()
+    if mask.all():
+        with pytest.raises(PixelRNNError, match="whole picture is missing"):
+            Completer(backend)(picture, mask)
+        return
+    result = Completer(backend)(picture, mask)
+    assert result.image.shape == picture.shape
+    np.testing.assert_array_equal(result.image[~mask], picture[~mask])
+    assert max(backend.shapes[0]) <= WORK_SIDE
+
+
+@pytest.mark.parametrize(
+    ("image", "mask", "message"),
+    [
+        (np.zeros((4, 5), np.uint8), None, r"uint8 \(H, W, 3\)"),
+        (np.zeros((4, 5, 3), np.float32), None, "float32"),
+        (np.ones((4, 5, 3), np.uint8), np.zeros((5, 5), bool), "mask is 5 x 5, the picture 5 x 4"),
+        (np.ones((4, 5, 3), np.uint8), np.zeros((4, 5), np.uint8), "bool"),
+        (np.ones((4, 5, 3), np.uint8), (3, 0, 3, 2), "does not lie in a picture of 5 x 4"),
+        (np.ones((4, 5, 3), np.uint8), np.ones((4, 5), bool), "whole picture is missing"),
+        ("missing.png", None, "no such file"),
+    ],
+)
+def test_bad_input_is_refused_with_what_was_expected(image, mask, message):
+    with pytest.raises(PixelRNNError, match=message):
+        Completer(Grey())(image, mask)
+
+
+def test_more_samples_than_the_network_can_draw_are_refused(picture):
+    with pytest.raises(PixelRNNError, match="one completion"):
+        Completer(Grey())(picture, samples=4)

@@ -1,0 +1,182 @@
+"""The contract over every registered model, and the described network against a plain re-statement of it."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from contract import (
+    IGNORES_MASKS,
+    SIZES,
+    TOLERANCE,
+    VARIANTS,
+    assert_same,
+    assert_well_formed,
+    batch,
+    build,
+    predict,
+    untrained_parts,
+    variant_id,
+)
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+from torch.nn import functional as F
+
+from pixelrnn import checkpoint
+from pixelrnn.errors import PixelRNNError
+from pixelrnn.models import create_model, list_models
+
+FLOAT32 = TOLERANCE[torch.float32]
+every_model = pytest.mark.parametrize("variant", VARIANTS, ids=variant_id)
+
+
+def test_the_described_and_the_default_model_are_registered() -> None:
+    assert {"baseline", "optimized_pixelrnn"} <= set(list_models())
+
+
+@pytest.mark.parametrize("shape", SIZES, ids=lambda shape: "x".join(map(str, shape)))
+@every_model
+def test_the_answer_has_the_size_of_the_question(variant, shape) -> None:
+    model, (image, mask) = build(variant), batch(0, *shape)
+    assert_well_formed(predict(model, image), image)
+    assert_well_formed(predict(model, image, mask), image)
+    assert_well_formed(predict(model, image, torch.ones_like(mask)), image)
+
+
+@every_model
+@settings(max_examples=8, deadline=None)
+@given(height=st.integers(1, 50), width=st.integers(1, 50))
+def test_any_height_and_width_work(variant, height: int, width: int) -> None:
+    image, mask = batch(0, 1, height, width)
+    assert_well_formed(predict(build(variant), image, mask), image)
+
+
+@every_model
+def test_eval_is_deterministic(variant) -> None:
+    model, (image, mask) = build(variant), batch(1, 2, 17, 23)
+    assert_same(predict(model, image), predict(model, image))
+    assert_same(predict(model, image, mask), predict(model, image, mask))
+
+
+@every_model
+def test_a_model_leaves_its_input_as_it_was(variant) -> None:
+    image, mask = batch(1, 2, 16, 32)  # sides that need no padding, which would copy
+    before = image.clone(), mask.clone()
+    predict(build(variant), image, mask)
+    assert torch.equal(image, before[0])
+    assert torch.equal(mask, before[1])
+
+
+@every_model
+def test_a_batch_of_two_equals_two_single_runs(variant) -> None:
+    model, (image, mask) = build(variant), batch(2, 2, 33, 47)
+    for masks in (mask, None):
+        both = predict(model, image, masks)
+        for i in (0, 1):
+            single = predict(model, image[i : i + 1], None if masks is None else masks[i : i + 1])
+            assert_same(single, type(both)(*(part if part is None else part[i : i + 1] for part in both)), **FLOAT32)
+
+
+@every_model
+def test_what_lies_under_the_mask_changes_nothing_of_the_picture(variant) -> None:
+    model, (image, mask) = build(variant), batch(3, 2, 29, 40)
+    other = torch.where(mask.bool(), batch(4, 2, 29, 40)[0], image)
+    one, two = predict(model, image, mask), predict(model, other, mask)
+    assert not torch.equal(image, other)
+    assert torch.equal(one.image, two.image) == (variant[0] not in IGNORES_MASKS)
+    if variant[0] in IGNORES_MASKS:
+        assert_same(one, predict(model, image))
+    else:
+        assert not torch.equal(one.image, predict(model, image, 1 - mask).image)
+
+
+@every_model
+def test_the_whole_hole_is_filled_from_known_pixels_far_and_near(variant) -> None:
+    image, mask = batch(5, 1, 48, 48)
+    image.requires_grad_()
+    build(variant)(image, mask).image[..., 24, 24].sum().backward()
+    reached = (image.grad.abs().sum(1, keepdim=True) > 0) & (mask == 0)
+    assert reached.sum() > 0.5 * (mask == 0).sum()
+
+
+@every_model
+def test_saving_and_loading_gives_the_same_model(variant, tmp_path: Path) -> None:
+    model, (image, mask) = build(variant), batch(6, 1, 40, 24)
+    checkpoint.save(tmp_path / "weights.safetensors", model, {})
+    loaded = checkpoint.load(tmp_path / "weights.safetensors")
+    assert (loaded.name, loaded.model.config) == (variant[0], model.config)
+    assert_same(predict(model, image), predict(loaded.model, image))
+    assert_same(predict(model, image, mask), predict(loaded.model, image, mask))
+
+
+@pytest.mark.parametrize("variant", [v for v in VARIANTS if v[0] != "baseline"], ids=variant_id)
+def test_every_channel_of_every_weight_gets_a_gradient(variant) -> None:
+    untrained = untrained_parts(build(variant))
+    assert not untrained, {name: int(dead.sum()) for name, dead in untrained.items()}
+
+
+def test_the_described_network_leaves_the_hidden_half_and_the_forget_gate_untrained() -> None:
+    model = build(("baseline", {}))
+    untrained = untrained_parts(model)
+    assert set(untrained) == {"convlstm.conv.weight", "convlstm.conv.bias"}
+    weight, bias = torch.zeros(1024, 512, dtype=torch.bool), torch.zeros(1024, dtype=torch.bool)
+    weight[:, 256:] = weight[256:512] = bias[256:512] = True
+    assert torch.equal(untrained["convlstm.conv.weight"], weight)
+    assert torch.equal(untrained["convlstm.conv.bias"], bias)
+    assert 9 * int(weight.sum()) + int(bias.sum()) == 2_949_376
+
+
+def test_the_described_network_has_the_described_parameters() -> None:
+    state = build(("baseline", {})).state_dict()
+    layers = [f"encoder.{i}" for i in (0, 2, 4)] + ["convlstm.conv"] + [f"decoder.{i}" for i in (0, 3, 6, 9)]
+    assert set(state) == {f"{layer}.{part}" for layer in layers for part in ("weight", "bias")}
+    assert sum(value.numel() for value in state.values()) == 6_643_555
+
+
+def _described(state: dict[str, torch.Tensor], x: torch.Tensor) -> torch.Tensor:
+    """The described network from its state dict, as one would write it down."""
+
+    def conv(name: str, x: torch.Tensor, stride: int = 1) -> torch.Tensor:
+        weight = state[f"{name}.weight"]
+        return F.conv2d(x, weight, state[f"{name}.bias"], stride, padding=weight.shape[-1] // 2)
+
+    for layer in (0, 2, 4):
+        x = F.relu(conv(f"encoder.{layer}", x, stride=2))
+    i, f, o, g = torch.split(conv("convlstm.conv", torch.cat([x, torch.zeros_like(x)], dim=1)), 256, dim=1)
+    c = torch.sigmoid(f) * torch.zeros_like(x) + torch.sigmoid(i) * torch.tanh(g)
+    x = torch.sigmoid(o) * torch.tanh(c)
+    for layer in (0, 3, 6):
+        x = F.pixel_shuffle(F.relu(conv(f"decoder.{layer}", x)), 2)
+    return torch.sigmoid(conv("decoder.9", x))
+
+
+def test_the_baseline_equals_a_plain_restatement_of_the_described_network() -> None:
+    model, (image, _) = build(("baseline", {})), batch(7, 2, 40, 56)
+    for parameter in model.parameters():  # fresh weights give almost one grey; these a picture
+        nn.init.normal_(parameter, std=2 * parameter[0].numel() ** -0.5 if parameter.dim() > 1 else 0.1)
+    output = predict(model, image).image
+    assert output.std() > 0.1
+    torch.testing.assert_close(output, _described(model.state_dict(), image), **FLOAT32)
+
+
+@every_model
+def test_a_guide_is_refused_and_not_ignored(variant) -> None:
+    image, mask = batch(0, 1, 16, 16)
+    with pytest.raises(ValueError, match="guide"):
+        build(variant)(image, mask, guide=image)
+
+
+def test_an_unknown_model_or_option_names_the_nearest() -> None:
+    with pytest.raises(PixelRNNError, match="no model 'optimised_pixelrnn', did you mean 'optimized_pixelrnn'"):
+        create_model("optimised_pixelrnn")
+    with pytest.raises(PixelRNNError, match="no option 'width', did you mean 'widths'"):
+        create_model("optimized_pixelrnn", width=(1, 2, 3))
+    with pytest.raises(PixelRNNError, match="It has: none"):
+        create_model("baseline", zzz=1)
+    with pytest.raises(ValueError, match="'gru', 'convlstm' or 'none', got 'lstm'"):
+        create_model("optimized_pixelrnn", scan="lstm")
+
+
+def test_the_kept_options_are_those_asked_for() -> None:
+    model = create_model("optimized_pixelrnn", scan="none", widths=(4, 6, 8), depths=(1, 1, 2))
+    assert (model.name, model.config.scan, model.config.widths) == ("optimized_pixelrnn", "none", (4, 6, 8))

@@ -1,0 +1,198 @@
+"""Training on a tiny dataset: the described defaults, what a run leaves behind, and that it survives being killed."""
+
+import csv
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from rich.console import Console
+
+from pixelrnn import PixelRNNError, checkpoint, training
+from pixelrnn.data import write_pairs
+from pixelrnn.models import create_model
+
+ROOT = Path(__file__).parent.parent
+SMALL = ["size=32", "batch_size=4", "widths=[4,4,4]", "depths=[1,1,1]", "detector_widths=[4,4,4]", "scan_hidden=4"]
+QUIET = Console(quiet=True)
+
+
+def rooms(count: int) -> list[np.ndarray]:
+    """Pictures of two flat halves, which even a tiny network can learn to continue."""
+    rng = np.random.default_rng(0)
+    return [np.repeat(rng.integers(40, 256, (2, 1, 3)), 24, axis=0).repeat(48, axis=1).astype(np.uint8) for _ in range(count)]
+
+
+@pytest.fixture
+def data(tmp_path):
+    write_pairs(rooms(20), tmp_path / "data", seed=0)
+    return tmp_path / "data"
+
+
+def run(data, out, *overrides, resume=False):
+    recipe, options = training.read_recipe(None, [*SMALL, *overrides])
+    return training.train([data], recipe, options, out, resume=resume, device="cpu", console=QUIET)
+
+
+def rows(out):
+    with (out / "metrics.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def test_the_defaults_are_the_described_run():
+    recipe, options = training.read_recipe(None)
+    assert (recipe.epochs, recipe.batch_size, recipe.learning_rate, recipe.size) == (20, 16, 0.001, 256)
+    assert (recipe.loss, recipe.mse_weight, recipe.ssim_weight) == ("combined", 0.8, 0.2)
+    assert (recipe.schedule, recipe.occlusion, options) == ("constant", "given", {})
+
+
+def test_every_recipe_in_the_repository_can_be_read():
+    recipes = sorted((ROOT / "recipes").glob("*.yaml"))
+    assert {path.stem for path in recipes} >= {"baseline", "demo"}
+    for path in recipes:
+        training.read_recipe(path)
+    assert training.read_recipe(ROOT / "recipes/baseline.yaml")[0] == training.Recipe(model="baseline")
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("epochs=many", "epochs must be int"),
+        ("batch_sise=4", "batch_size"),
+        ("loss=hinge", "combined, hole_l1"),
+        ("model=basline", "baseline"),
+        ("seed=true", "seed must be int"),
+    ],
+)
+def test_a_bad_recipe_value_is_refused_with_what_was_meant(override, message):
+    with pytest.raises(PixelRNNError, match=message):
+        training.read_recipe(None, [override])
+
+
+def test_the_optimizer_is_adam_at_the_described_rate():
+    recipe, _ = training.read_recipe(None)
+    optimizer = training.CompletionModule(create_model("baseline"), recipe).configure_optimizers()
+    assert type(optimizer) is torch.optim.Adam
+    assert optimizer.param_groups[0]["lr"] == 0.001
+    assert optimizer.param_groups[0]["weight_decay"] == 0
+
+
+def test_one_cycle_rises_over_the_first_tenth_and_falls_to_a_hundredth():
+    shares = [training.one_cycle(x / 100) for x in range(101)]
+    assert max(shares) == shares[10] == 1
+    assert shares == sorted(shares[:11]) + sorted(shares[11:], reverse=True)
+    assert shares[-1] == pytest.approx(0.01)
+
+
+def test_a_run_learns_and_leaves_weights_curve_figures_and_pictures(data, tmp_path):
+    out = tmp_path / "out"
+    weights = run(data, out, "epochs=6", "learning_rate=0.01", "ema=0.5", "clip=1.0", "schedule=one_cycle")
+    history = rows(out)
+    assert [int(row["epoch"]) for row in history] == [1, 2, 3, 4, 5, 6]
+    assert float(history[-1]["train_loss"]) < 0.8 * float(history[0]["train_loss"])
+    assert float(history[-1]["val_loss"]) < float(history[0]["val_loss"])
+    with Image.open(out / "loss_curve.png") as curve:
+        assert curve.format == "PNG"
+        assert min(curve.size) > 300
+    assert len(list((out / "pictures").glob("epoch_*.jpg"))) == 6
+    loaded, plain = checkpoint.load(weights), torch.load(out / "optimized_pixelrnn.pth", weights_only=True)
+    assert loaded.about["recipe"]["epochs"] == 6
+    assert plain.keys() == loaded.model.state_dict().keys()
+    assert all(torch.equal(value, plain[key]) for key, value in loaded.model.state_dict().items())
+
+
+def test_a_time_budget_ends_the_run(data, tmp_path):
+    run(data, tmp_path / "out", "minutes=0.01")
+    assert rows(tmp_path / "out")
+
+
+def test_photographs_without_pairs_are_occluded_as_they_are_read(tmp_path):
+    for number, room in enumerate(rooms(8)):
+        (tmp_path / "photos").mkdir(exist_ok=True)
+        Image.fromarray(room).save(tmp_path / "photos" / f"{number}.png")
+    run(tmp_path / "photos", tmp_path / "out", "epochs=1", "loss=hole_l1", "valid_fraction=0.25")
+    assert float(rows(tmp_path / "out")[0]["hole_psnr"]) > 3
+
+
+def test_training_starts_from_weights_and_refuses_those_of_another_model(data, tmp_path):
+    weights = run(data, tmp_path / "first", "epochs=1")
+    run(data, tmp_path / "second", "epochs=1", f"start_from={weights}", "learning_rate=0.0")
+    first, second = (checkpoint.load(tmp_path / name / weights.name).model.state_dict() for name in ("first", "second"))
+    assert all(torch.equal(first[key], second[key]) for key in first)
+    baseline = create_model("baseline")
+    checkpoint.save(tmp_path / "baseline.safetensors", baseline, {})
+    with pytest.raises(PixelRNNError, match="weights of baseline"):
+        run(data, tmp_path / "third", "epochs=1", f"start_from={tmp_path / 'baseline.safetensors'}")
+
+
+def test_valid_from_parts_the_pairs_by_number(data):
+    recipe, _ = training.read_recipe(None, ["valid_from=15", "size=32"])
+    train, valid = training.make_datasets([data], recipe)
+    assert (len(train), len(valid)) == (15, 5)
+    assert {valid[i]["name"] for i in range(5)} == {"15", "16", "17", "18", "19"}
+
+
+def test_no_data_folder_names_the_command_that_renders_one(tmp_path):
+    with pytest.raises(PixelRNNError, match="pixelrnn demo-data"):
+        run(tmp_path / "data", tmp_path / "out")
+
+
+def test_nothing_to_resume_is_said(data, tmp_path):
+    with pytest.raises(PixelRNNError, match="nothing to go on from"):
+        run(data, tmp_path / "out", resume=True)
+
+
+def test_results_go_to_kaggles_folder_where_it_exists(tmp_path, monkeypatch):
+    assert training.default_out() == Path("outputs")
+    monkeypatch.setattr(training, "KAGGLE", tmp_path)
+    assert training.default_out() == tmp_path
+
+
+def start(data, out, *words):
+    command = [sys.executable, str(ROOT / "train.py"), str(data), "-o", str(out), *SMALL, "epochs=40", *words]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def wait_for_epoch(process, out, epoch):
+    deadline = time.monotonic() + 120
+    while not (out / "checkpoints/last.ckpt").exists() or len(rows(out)) < epoch:
+        assert process.poll() is None, process.stdout.read()
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+@pytest.mark.slow
+def test_a_run_killed_in_the_middle_goes_on_from_its_last_checkpoint(data, tmp_path):
+    out = tmp_path / "out"
+    process = start(data, out)
+    wait_for_epoch(process, out, 3)
+    process.kill()
+    process.communicate()
+    before = rows(out)
+    assert len(before) < 40
+    resumed = start(data, out, "--resume")
+    output, _ = resumed.communicate(timeout=180)
+    assert resumed.returncode == 0, output
+    after = rows(out)
+    assert [int(row["epoch"]) for row in after] == list(range(1, 41))
+    assert [int(row["step"]) for row in after] == [4 * epoch for epoch in range(1, 41)]
+    assert after[:2] == before[:2]
+    assert checkpoint.load(out / "optimized_pixelrnn.safetensors").name == "optimized_pixelrnn"
+
+
+@pytest.mark.slow
+def test_ctrl_c_leaves_usable_weights_and_no_traceback(data, tmp_path):
+    out = tmp_path / "out"
+    process = start(data, out)
+    wait_for_epoch(process, out, 2)
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 130, output
+    assert "Traceback" not in output
+    assert json.dumps(checkpoint.load(out / "optimized_pixelrnn.safetensors").about)
