@@ -10,8 +10,11 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 import numpy as np
 import pytest
 import torch
+from hypothesis import settings
 from PIL import Image
 
+settings.register_profile("calm", deadline=None, derandomize=True)  # no test depends on time or luck
+settings.load_profile("calm")
 pytest.register_assert_rewrite("contract")
 if "OMP_NUM_THREADS" not in os.environ:
     torch.set_num_threads(min(2, os.cpu_count() or 1))

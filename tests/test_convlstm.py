@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 import torch
-from contract import TOLERANCE
 from scipy.signal import correlate2d
 from torch import nn
 
+from contract import TOLERANCE
 from pixelrnn.models.convlstm import ConvLSTM, ConvLSTMCell, ConvLSTMScan, scan
 from pixelrnn.models.layers import GRUScan
 

@@ -72,7 +72,9 @@ def test_hole_loss_gives_a_gradient_to_every_missing_pixel_and_to_no_other() -> 
     assert torch.equal(x.grad != 0, mask.bool().expand_as(x))
 
 
-@pytest.mark.parametrize("loss", [hole_l1_loss, lambda x, y, mask: deviation_loss(0 * mask, x, y, mask)], ids=["l1", "deviation"])
+@pytest.mark.parametrize(
+    "loss", [hole_l1_loss, lambda x, y, mask: deviation_loss(0 * mask, x, y, mask)], ids=["l1", "deviation"]
+)
 def test_a_batch_without_holes_costs_nothing(loss) -> None:
     x, y = pictures()
     assert loss(x, y, torch.zeros_like(hole())).item() == 0

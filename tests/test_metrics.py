@@ -13,7 +13,9 @@ TOLERANCE = {torch.float64: 1e-6, torch.float32: 1e-4}
 def pictures(height: int, width: int, size: int = 2, channels: int = 3, noise: float = 0.1) -> tuple[np.ndarray, np.ndarray]:
     """Two batches, one the other with noise: shading below, so that variances differ over the picture."""
     rng = np.random.default_rng(height * width)
-    x = np.linspace(0, 1, width) * rng.random((size, channels, height, 1)) + rng.normal(0, 0.05, (size, channels, height, width))
+    x = np.linspace(0, 1, width) * rng.random((size, channels, height, 1)) + rng.normal(
+        0, 0.05, (size, channels, height, width)
+    )
     return np.clip(x, 0, 1), np.clip(x + rng.normal(0, noise, x.shape), 0, 1)
 
 
@@ -37,7 +39,9 @@ def test_ssim_is_one_for_equal_pictures_and_the_same_in_either_order() -> None:
     assert ssim(x, y).numpy() == pytest.approx(ssim(y, x).numpy(), abs=1e-12)
 
 
-@pytest.mark.parametrize(("x", "y"), [((1, 3, 10, 40), (1, 3, 10, 40)), ((1, 3, 40, 1), (1, 3, 40, 1)), ((1, 3, 16, 16), (1, 3, 16, 17))])
+@pytest.mark.parametrize(
+    ("x", "y"), [((1, 3, 10, 40), (1, 3, 10, 40)), ((1, 3, 40, 1), (1, 3, 40, 1)), ((1, 3, 16, 16), (1, 3, 16, 17))]
+)
 def test_ssim_refuses_small_and_different_pictures(x, y) -> None:
     with pytest.raises(ValueError, match=r"at least 11 x 11; got \(1, 3"):
         ssim(torch.zeros(x), torch.zeros(y))
@@ -59,9 +63,7 @@ def test_psnr_matches_scikit_image(dtype: torch.dtype) -> None:
 def test_psnr_under_a_mask_is_that_of_the_missing_pixels() -> None:
     x, y = pictures(9, 5)
     mask = np.random.default_rng(0).random((2, 1, 9, 5)) < 0.3
-    expected = [
-        peak_signal_noise_ratio(a[:, m[0]], b[:, m[0]], data_range=1) for a, b, m in zip(x, y, mask, strict=True)
-    ]
+    expected = [peak_signal_noise_ratio(a[:, m[0]], b[:, m[0]], data_range=1) for a, b, m in zip(x, y, mask, strict=True)]
     found = psnr(torch.from_numpy(x), torch.from_numpy(y), torch.from_numpy(mask).double())
     assert found.numpy() == pytest.approx(np.array(expected))
 

@@ -2,8 +2,14 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+from torch.nn import functional as F
+
 from contract import (
     IGNORES_MASKS,
     SIZES,
@@ -17,11 +23,6 @@ from contract import (
     untrained_parts,
     variant_id,
 )
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from torch import nn
-from torch.nn import functional as F
-
 from pixelrnn import checkpoint
 from pixelrnn.errors import PixelRNNError
 from pixelrnn.models import create_model, list_models
@@ -44,7 +45,7 @@ def test_the_answer_has_the_size_of_the_question(variant, shape) -> None:
 
 
 @every_model
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(height=st.integers(1, 50), width=st.integers(1, 50))
 def test_any_height_and_width_work(variant, height: int, width: int) -> None:
     image, mask = batch(0, 1, height, width)
@@ -91,7 +92,7 @@ def test_what_lies_under_the_mask_changes_nothing_of_the_picture(variant) -> Non
 
 
 @every_model
-def test_the_whole_hole_is_filled_from_known_pixels_far_and_near(variant) -> None:
+def test_the_middle_of_a_hole_depends_on_most_known_pixels(variant) -> None:
     image, mask = batch(5, 1, 48, 48)
     image.requires_grad_()
     build(variant)(image, mask).image[..., 24, 24].sum().backward()
@@ -150,13 +151,17 @@ def _described(state: dict[str, torch.Tensor], x: torch.Tensor) -> torch.Tensor:
     return torch.sigmoid(conv("decoder.9", x))
 
 
-def test_the_baseline_equals_a_plain_restatement_of_the_described_network() -> None:
-    model, (image, _) = build(("baseline", {})), batch(7, 2, 40, 56)
+@pytest.mark.parametrize(("height", "width"), [(40, 56), (21, 13)])
+def test_the_baseline_equals_a_plain_restatement_of_the_described_network(height: int, width: int) -> None:
+    model, (image, _) = build(("baseline", {})), batch(7, 2, height, width)
     for parameter in model.parameters():  # fresh weights give almost one grey; these a picture
         nn.init.normal_(parameter, std=2 * parameter[0].numel() ** -0.5 if parameter.dim() > 1 else 0.1)
     output = predict(model, image).image
     assert output.std() > 0.1
-    torch.testing.assert_close(output, _described(model.state_dict(), image), **FLOAT32)
+    # the description knows multiples of 8 alone; other pictures have their last row and column repeated, and are cut again
+    padded = np.pad(image.numpy(), ((0, 0), (0, 0), (0, -height % 8), (0, -width % 8)), mode="edge")
+    expected = _described(model.state_dict(), torch.from_numpy(padded))[..., :height, :width]
+    torch.testing.assert_close(output, expected, **FLOAT32)
 
 
 @every_model

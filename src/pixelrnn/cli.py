@@ -5,8 +5,9 @@ import os
 # two threads that spin while they wait are slower than one on a busy machine; must be set before torch is imported
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
+import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -18,10 +19,12 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from .errors import PixelRNNError
-from .image import SUFFIXES, list_images, read_image, write_image
+from .image import SUFFIXES, list_images, read_image, write_atomically, write_image
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help="Complete occluded photographs, bedrooms first.")
 console = Console()
+if not console.is_terminal:
+    console.width = 120  # tables in a log or a pipe, where rich would take 80
 Weights = Annotated[str, typer.Option(help="A bundled name, a .safetensors file, or a plain .pth state dict.")]
 Device = Annotated[str, typer.Option(help="cpu or cuda.")]
 
@@ -216,6 +219,55 @@ def occlude(
         pictures: Iterator[np.ndarray] = (read_image(path) for path in progress.track(paths, description="Occluding"))
         write_pairs(pictures, out, seed, style=_style(style), name="photo")
     _say(f"{out}: {len(paths)} pairs. Train on them: pixelrnn train {out}")
+
+
+@app.command()
+def evaluate(
+    cases: Annotated[
+        list[Path], typer.Argument(metavar="CASES...", help="Folders SET/{input,mask,target}/ID.png, or of such sets.")
+    ],
+    weights: Annotated[
+        list[str] | None, typer.Option(help="Weights to score, several if repeated; the bundled ones by default.")
+    ] = None,
+    against: Annotated[
+        str, typer.Option(help="Classical methods beside: telea, ns, mean, separated by commas; or none.")
+    ] = "telea,ns,mean",
+    blind: Annotated[
+        bool, typer.Option("--blind", help="Let the weights find the occlusion; the classical methods get the mask.")
+    ] = False,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Also write the figures as JSON.")] = None,
+    html_file: Annotated[Path | None, typer.Option("--html", help="Also write a page with figures and pictures.")] = None,
+    device: Device = "cpu",
+) -> None:
+    """Score weights, and classical methods beside them, on cases whose truth is known."""
+    from . import evaluation, report
+    from .completion import Completer, Completion
+
+    def without_mask(completer: Completer) -> Callable[[np.ndarray, np.ndarray | None], Completion]:
+        return lambda image, mask: completer(image)
+
+    found = evaluation.read_cases(*cases)
+    methods: dict[str, evaluation.Method] = {}
+    for name in weights or ["bedrooms"]:
+        completer = Completer.from_pretrained(name, device)
+        methods[f"{name} (blind)" if blind else name] = without_mask(completer) if blind else completer
+    rivals = [] if against == "none" else against.split(",")
+    methods |= {name: evaluation.classical(name) for name in rivals}
+    results = {}
+    with _progress() as progress:
+        for name, method in methods.items():
+            task = progress.add_task(name, total=len(found))
+            results[name] = evaluation.evaluate(
+                method, found, blind=name.endswith("(blind)"), progress=lambda *_, task=task: progress.advance(task)
+            )
+    for table in report.tables(results):
+        console.print(table)
+    if json_file is not None:
+        text = json.dumps(report.to_json(results), indent=1)
+        write_atomically(json_file, lambda temporary: temporary.write_text(text))
+    if html_file is not None:
+        page = report.html(results, report.examples(methods, found))
+        write_atomically(html_file, lambda temporary: temporary.write_text(page))
 
 
 @app.command()

@@ -23,6 +23,7 @@ LAYOUT = """expected layout:
   DATA/train/original_images/NAME_N.jpg            the same photograph without it, the same number N
   DATA/occluded_test/occluded_NAME_N.jpg           without ground truth (optional)"""
 CACHE_BYTES = 4 * 2**30
+CLEAN = 0.05  # share of training photographs left unoccluded: a detector that always finds something is no detector
 
 
 class Pair(NamedTuple):
@@ -246,6 +247,8 @@ class OccludedPhotographs(Dataset[dict[str, Any]]):
     def __getitem__(self, index: int) -> dict[str, Any]:
         rng = np.random.default_rng([self.seed, self.epoch, index])
         target = self._view(rng, index)
+        if self.augment and rng.random() < CLEAN:
+            return _item(target, target, np.zeros(target.shape[:2], bool), self.paths[index].stem)
         foreign = self._view(rng, int(rng.integers(len(self)))) if rng.random() < 0.1 else None
         occluded, mask = occlude(rng, target, foreign)
         return _item(occluded, target, mask, self.paths[index].stem)

@@ -4,6 +4,7 @@ Pictures are RGB uint8 (H, W, 3); masks are bool (H, W), True where the pixel is
 meaning for a case, such as the hole's PSNR where nothing is missing, is nan, and means leave it out.
 """
 
+import math
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ PARTS = ("input", "mask", "target")
 LAYOUT = "Expected SET/input/ID.png, SET/mask/ID.png (white where missing) and SET/target/ID.png, one of each for every ID."
 CLASSICAL = ("telea", "ns", "mean")
 NEAR = 4  # pixels around the hole that a method may touch: blending, and the ringing that a JPEG leaves there
+SHARES = (*(f"{low}-{low + 10} %" for low in range(0, 60, 10)), "60+ %")  # groups by missing share, the lower end included
 PSNR_CEILING = 10 * np.log10(255**2 / 1e-9)  # two equal pictures, 138.13 dB
 
 # (image (H, W, 3) uint8, mask (H, W) bool or None: find it) -> (H, W, 3) uint8, or anything that has it as `.image`
@@ -226,7 +228,8 @@ def evaluate(
 
     With `blind` the method gets no mask, and where its result has a `.mask` the record has that one's IoU with the true mask.
     `progress(case, record, completed)` is called after each case, for a bar or to keep pictures. The seconds are those of the
-    method alone, without reading and scoring. A PixelRNNError, the method's own or for a result that cannot be scored, names the case.
+    method alone, without reading and scoring. A PixelRNNError, the method's own or for a result that cannot be scored, names
+    the case.
     """
     records = []
     for case in cases:
@@ -258,13 +261,13 @@ def mask_iou(found: np.ndarray, mask: np.ndarray) -> float:
 def summarise(records: Sequence[Record]) -> Summaries:
     """Means by set, in the order the sets came, and by the share of the picture that is missing, in steps of 10 %."""
     sets: dict[str, list[Record]] = {}
-    shares: dict[int, list[Record]] = {}
+    shares: dict[str, list[Record]] = {name: [] for name in SHARES}
     for record in records:
         sets.setdefault(record.set, []).append(record)
-        shares.setdefault(min(int(record.missing * 10), 6), []).append(record)
+        shares[SHARES[min(int(record.missing * 10), 6)]].append(record)
     return Summaries(
         {name: _summary(group) for name, group in sets.items()},
-        {f"{10 * low}-{10 * low + 10} %" if low < 6 else "60+ %": _summary(shares[low]) for low in sorted(shares)},
+        {name: _summary(group) for name, group in shares.items() if group},
     )
 
 
@@ -279,11 +282,11 @@ def _summary(records: Sequence[Record]) -> Summary:
         changed=_mean(score.changed for score in scores),
         mask_iou=_mean(record.mask_iou for record in records),
         seconds=float(np.median([record.seconds for record in records])),
-        without_ssim=sum(np.isnan(score.ssim) for score in scores),
+        without_ssim=sum(math.isnan(score.ssim) for score in scores),
     )
 
 
 def _mean(values: Iterable[float]) -> float:
     """Mean of the values that are not nan; nan, without numpy's warning, where there is none."""
-    counted = [value for value in values if not np.isnan(value)]
+    counted = [value for value in values if not math.isnan(value)]
     return float(np.mean(counted)) if counted else np.nan

@@ -8,6 +8,7 @@ import re
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -15,6 +16,16 @@ from PIL import Image, ImageOps
 from .errors import PixelRNNError
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif")
+# suffix: format and its options; all but JPEG keep every pixel
+WRITERS: dict[str, tuple[str, dict[str, Any]]] = {
+    ".png": ("PNG", {}),
+    ".jpg": ("JPEG", {"quality": 95, "subsampling": 0}),
+    ".jpeg": ("JPEG", {"quality": 95, "subsampling": 0}),
+    ".webp": ("WEBP", {"lossless": True}),
+    ".bmp": ("BMP", {}),
+    ".tif": ("TIFF", {}),
+    ".tiff": ("TIFF", {}),
+}
 MAX_PIXELS = 100_000_000
 
 
@@ -41,36 +52,40 @@ def list_images(folder: Path) -> list[Path]:
     return sorted(found, key=lambda path: (path.parent, natural_key(path)))
 
 
-def _open(path: Path) -> Image.Image:
-    """Decode `path` upright, limited in size before a pixel is read."""
-    if not path.exists():
-        raise PixelRNNError(f"{path}: no such file. Check the path.")
-    if path.is_dir():
-        raise PixelRNNError(f"{path}: a folder where one picture was expected.")
+def _open(source: str | Path | BinaryIO) -> Image.Image:
+    """Decode `source` upright, limited in size before a pixel is read."""
+    if isinstance(source, str):
+        source = Path(source)
+    name = source if isinstance(source, Path) else getattr(source, "name", "the picture")
+    if isinstance(source, Path) and not source.exists():
+        raise PixelRNNError(f"{name}: no such file. Check the path.")
+    if isinstance(source, Path) and source.is_dir():
+        raise PixelRNNError(f"{name}: a folder where one picture was expected.")
     try:
-        with Image.open(path) as opened:
+        with Image.open(source) as opened:
             if opened.width * opened.height > MAX_PIXELS:
                 raise PixelRNNError(
-                    f"{path}: {opened.width} x {opened.height} pixels, at most {MAX_PIXELS // 10**6} megapixels are read."
+                    f"{name}: {opened.width} x {opened.height} pixels, at most {MAX_PIXELS // 10**6} megapixels are read."
                 )
             opened.load()
             return ImageOps.exif_transpose(opened)
     except PixelRNNError:
         raise
     except Image.DecompressionBombError:
-        raise PixelRNNError(f"{path}: too large a picture, at most {MAX_PIXELS // 10**6} megapixels are read.") from None
+        raise PixelRNNError(f"{name}: too large a picture, at most {MAX_PIXELS // 10**6} megapixels are read.") from None
     # Pillow's decoders report damage with whatever their parsers raise
     except Exception as error:
         reason = "not a picture" if isinstance(error, Image.UnidentifiedImageError) else f"a damaged picture ({error})"
-        raise PixelRNNError(f"{path}: {reason}. Expected a readable JPEG, PNG, WebP, BMP, TIFF or GIF file.") from None
+        raise PixelRNNError(f"{name}: {reason}. Expected a readable JPEG, PNG, WebP, BMP, TIFF or GIF file.") from None
 
 
-def read_image(path: str | Path) -> np.ndarray:
-    """The picture in `path` as RGB uint8 (H, W, 3), upright (EXIF orientation applied).
+def read_image(source: str | Path | BinaryIO) -> np.ndarray:
+    """The picture in a file as RGB uint8 (H, W, 3), upright (EXIF orientation applied).
 
+    source: a path, or an open binary file such as io.BytesIO; errors call it by its `name`, if it has one.
     Raises PixelRNNError for a missing, unreadable, truncated or too large file.
     """
-    return as_rgb(_open(Path(path)))
+    return as_rgb(_open(source))
 
 
 def as_rgb(picture: Image.Image) -> np.ndarray:
@@ -81,9 +96,9 @@ def as_rgb(picture: Image.Image) -> np.ndarray:
     return np.array(picture.convert("RGB"))
 
 
-def read_mask(path: str | Path) -> np.ndarray:
-    """The mask in `path` as bool (H, W), True (white, 128 or more) where missing. Raises as read_image does."""
-    return read_image(path).mean(2) >= 127.5
+def read_mask(source: str | Path | BinaryIO) -> np.ndarray:
+    """The mask in a file as bool (H, W), True (white, 128 or more) where missing. Takes and raises what read_image does."""
+    return read_image(source).mean(2) >= 127.5
 
 
 def write_image(path: Path, image: np.ndarray) -> None:
@@ -91,11 +106,10 @@ def write_image(path: Path, image: np.ndarray) -> None:
     if image.dtype == bool:
         image = image.astype(np.uint8) * 255
     picture = Image.fromarray(image)
-    options = {"quality": 95, "subsampling": 0} if path.suffix.lower() in (".jpg", ".jpeg") else {}
-    # the name is parsed before the temporary file, which ends otherwise, is opened
-    kind = Image.registered_extensions().get(path.suffix.lower())
-    if kind is None or kind not in Image.SAVE:
-        raise PixelRNNError(f"{path}: cannot write this format. Name the output .png, .jpg or .webp.")
+    suffix = path.suffix.lower()
+    if suffix not in WRITERS:
+        raise PixelRNNError(f"{path}: cannot write this format. Name the output {', '.join(WRITERS)}.")
+    kind, options = WRITERS[suffix]
     write_atomically(path, lambda temporary: picture.save(temporary, format=kind, **options))
 
 
