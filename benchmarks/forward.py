@@ -1,4 +1,4 @@
-"""One 256 x 256 forward pass of every registered model, eager torch on the CPU, in turns so that a noisy machine is fair to all.
+"""One 256 x 256 forward pass of every registered model, eager torch on the CPU, in turns: a noisy machine is then fair to all.
 
 python benchmarks/forward.py [ROUNDS]; the last line is one JSON object of medians in milliseconds.
 """

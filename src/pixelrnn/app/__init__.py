@@ -1,0 +1,1 @@
+"""The web page over Completer; the only place that imports streamlit."""

@@ -1,0 +1,234 @@
+"""The page: a picture goes in, the completed picture comes out. Uploads stay in memory; they are neither written nor logged."""
+
+import argparse
+import hashlib
+import io
+import re
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import streamlit as st
+from PIL import Image
+
+from ..checkpoint import bundled_weights, find_weights
+from ..completion import WORK_SIDE, Completer
+from ..errors import PixelRNNError
+from ..image import read_image, read_mask, resize
+
+TYPES = ["jpg", "jpeg", "png", "webp", "bmp", "tif", "tiff"]
+EXAMPLES = Path("examples")
+TRAINED = (Path("outputs"), Path("/kaggle/working"))  # where training leaves its weights
+PAGE_WIDTH = 1120
+PREVIEW_SIDE = 1280  # the browser gets pictures of at most this side; the download has every pixel
+TINT = np.array([214, 40, 110], np.float32)
+HEAT = np.array([[0, 0, 4], [87, 16, 110], [188, 55, 84], [249, 142, 9], [252, 255, 164]])  # dark to bright
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What the page shows and hands out of one completion, encoded: the session keeps this and no full-size arrays."""
+
+    size: tuple[int, int]  # width, height
+    share: float  # of the picture that was taken as missing
+    source: str  # see Completion.mask_source
+    seconds: float
+    uploaded: bytes  # this and the other previews are JPEG
+    completed: bytes
+    overlay: bytes
+    doubt: bytes | None  # None where the network does not say how sure it is
+    largest_error: float  # the largest standard deviation, in units of [0, 1]
+    picture_file: bytes  # PNG, as is mask_file
+    mask_file: bytes
+
+
+def main() -> None:
+    """Draw the page; Streamlit calls this again after every click."""
+    st.set_page_config(page_title="Complete a picture", layout="wide")
+    with st.container(horizontal_alignment="center"), st.container(width=PAGE_WIDTH):
+        st.title("Complete a picture")
+        st.markdown(
+            "Upload a picture that has something painted over it. What is covered is found and filled in; "
+            "every other pixel stays as it is."
+        )
+        weights = _choose_weights()
+        picture = _choose_picture()
+        if weights is None or picture is None:
+            return
+        result = st.container()  # the result comes first on the page, the mask it may need after it
+        mask = _choose_mask(picture)
+        with result:
+            try:
+                _show(_complete(picture, mask, weights), Path(picture.name).stem)
+            except PixelRNNError as error:
+                st.error(_plain(str(error)))
+
+
+def _choose_weights() -> str | None:
+    """A bundled name or a file, chosen in the sidebar; None, and a sentence, where there are no weights."""
+    parser = argparse.ArgumentParser(allow_abbrev=False, add_help=False)
+    parser.add_argument("--weights", nargs="*", action="extend", default=[])
+    named = parser.parse_known_args(sys.argv[1:])[0].weights
+    files = [path for folder in TRAINED for path in sorted(folder.rglob("optimized_pixelrnn.*"))]
+    trained = [str(path) for path in files if path.suffix in (".safetensors", ".pth")]
+    offered = list(dict.fromkeys([*bundled_weights(), *trained, *named]))
+    if not offered:
+        st.warning(
+            "There are no weights yet, so nothing can be completed. Train some with `python train.py`, or name a file with "
+            "`streamlit run app.py -- --weights FILE`, and load this page again."
+        )
+        return None
+    with st.sidebar:
+        first = offered.index(named[0]) if named else 0
+        chosen = st.selectbox("Weights", offered, first, help="What the network has learned. Other weights, other results.")
+        st.caption(
+            "Your pictures stay in the memory of the computer that runs this page, for as long as the page is open. "
+            "They are not saved and not passed on."
+        )
+    return chosen
+
+
+def _choose_picture() -> io.BytesIO | None:
+    """The uploaded picture, or the example asked for after it, with its name."""
+    state = st.session_state
+    examples = sorted(EXAMPLES.glob("*.jpg"))
+
+    def forget_example() -> None:
+        state.pop("example", None)
+
+    def next_example() -> None:
+        state.example = (state.get("example", -1) + 1) % len(examples)
+        state.uploads = state.get("uploads", 0) + 1  # an uploader of another key is an empty one
+
+    key = f"picture {state.get('uploads', 0)}"
+    upload = st.file_uploader("Picture (JPEG, PNG, WebP, BMP or TIFF)", TYPES, key=key, on_change=forget_example)
+    if examples:
+        st.button("Try another example" if "example" in state else "Try an example", on_click=next_example)
+    if upload is not None:
+        return _named(upload.getvalue(), upload.name)
+    if not examples or "example" not in state:
+        return None
+    example = examples[state.example % len(examples)]
+    st.caption(f"{_plain(example.name)}: drawn by a program, not photographed.")
+    return _named(example.read_bytes(), example.name)
+
+
+def _choose_mask(picture: io.BytesIO) -> io.BytesIO | None:
+    """The uploaded mask. It belongs to this picture: another one starts without a mask."""
+    with st.expander("Mark what is in the way yourself"):
+        st.markdown(
+            "Found without help: what is painted over the picture, such as flat colour, noise, a pattern or a piece of another "
+            "picture. **A real object in the way, a person or a chair, has to be marked.** Upload a mask for that: a picture "
+            "of the same size, white where something is to be replaced and black elsewhere."
+        )
+        upload = st.file_uploader("Mask (white = missing)", TYPES, key=f"mask {hashlib.sha256(picture.getvalue()).hexdigest()}")
+    return None if upload is None else _named(upload.getvalue(), upload.name)
+
+
+def _complete(picture: io.BytesIO, mask: io.BytesIO | None, weights: str) -> Shown:
+    """Complete, or take what this session has of the same picture, mask and weights. Raises PixelRNNError.
+
+    The session keeps the last one alone, and Streamlit's own cache is not used: it is shared by all who have the page open.
+    """
+    path = find_weights(weights)
+    changed = path.stat().st_mtime_ns
+    parts = (picture.getvalue(), b"" if mask is None else mask.getvalue(), str(path).encode(), str(changed).encode())
+    key = b"".join(hashlib.sha256(part).digest() for part in parts)
+    kept = st.session_state.get("shown")
+    if kept is None or kept[0] != key:
+        completer = _load(str(path), changed)
+        with st.spinner("Completing the picture …"):
+            kept = key, _run(completer, picture, mask)
+        st.session_state.shown = kept
+    shown: Shown = kept[1]
+    return shown
+
+
+@st.cache_resource(show_spinner="Loading the weights …", max_entries=4)
+def _load(path: str, changed: int) -> Completer:
+    """One network for all who have the page open; `changed`, the file's time, makes new weights of an old name load anew."""
+    return Completer.from_pretrained(path)
+
+
+def _run(completer: Completer, picture: io.BytesIO, mask: io.BytesIO | None) -> Shown:
+    image = read_image(picture)
+    missing = None if mask is None else read_mask(mask)
+    start = time.perf_counter()
+    result = completer(image, missing)
+    seconds = time.perf_counter() - start
+    height, width = result.mask.shape
+    scale = min(1, PREVIEW_SIDE / max(width, height))
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    before, after, hidden = resize(image, *size), resize(result.image, *size), resize(result.mask, *size)[..., None]
+    doubt, largest = None, 0.0
+    if result.uncertainty is not None:
+        largest = float(result.uncertainty.max())
+        level = np.asarray(Image.fromarray(result.uncertainty / max(largest, 1e-6)).resize(size))
+        stops = np.linspace(0, 1, len(HEAT))
+        heat = np.stack([np.interp(level, stops, HEAT[:, channel]) for channel in range(3)], axis=2)
+        doubt = _encode(np.where(hidden, heat, before.mean(2, keepdims=True) * 0.35), "JPEG")  # known pixels dim and grey
+    return Shown(
+        size=(width, height),
+        share=float(result.mask.mean()),
+        source=result.mask_source,
+        seconds=seconds,
+        uploaded=_encode(before, "JPEG"),
+        completed=_encode(after, "JPEG"),
+        overlay=_encode(np.where(hidden, before * 0.35 + TINT * 0.65, before), "JPEG"),
+        doubt=doubt,
+        largest_error=largest,
+        picture_file=_encode(result.image, "PNG"),
+        mask_file=_encode(result.mask * np.uint8(255), "PNG"),
+    )
+
+
+def _show(shown: Shown, stem: str) -> None:
+    width, height = shown.size
+    left, right = st.columns(2)
+    left.image(shown.uploaded, caption="Uploaded", width="stretch")
+    if shown.share == 0:
+        if shown.source == "given":
+            right.info("The mask has no white in it: nothing was marked, so nothing was changed.")
+        else:
+            right.info("Nothing painted over was found, so nothing was changed. If a real object is in the way, mark it below.")
+        return
+    right.image(shown.completed, caption="Reconstructed", width="stretch")
+    finder = "as your mask says" if shown.source == "given" else "found without help"
+    st.markdown(
+        f"**{shown.share:.1%}** of the picture was taken as missing, {finder}. "
+        f"{width} × {height} pixels completed in **{shown.seconds:.1f} s**."
+    )
+    if shown.source.startswith("detected by "):
+        finder = _plain(shown.source.removeprefix("detected by "))
+        st.caption(f"These weights cannot find what is missing; the weights “{finder}” found it for them.")
+    if max(shown.size) > WORK_SIDE:
+        st.caption(f"The missing part was drawn at {WORK_SIDE} pixels and enlarged, so it is softer than the rest.")
+    with st.container(horizontal=True):
+        for label, data, kind in (("picture", shown.picture_file, "primary"), ("mask", shown.mask_file, "secondary")):
+            name = f"{stem}_{'completed' if label == 'picture' else 'mask'}.png"
+            st.download_button(f"Download the {label}", data, name, "image/png", on_click="ignore", type=kind)  # type: ignore[arg-type]
+    left, right = st.columns(2)
+    left.image(shown.overlay, caption="Taken as missing (tinted)", width="stretch")
+    if shown.doubt is not None:
+        caption = f"How unsure it is: where brightest, typically off by {shown.largest_error * 255:.0f} of 255 steps of brightness"
+        right.image(shown.doubt, caption=caption, width="stretch")
+
+
+def _named(data: bytes, name: str) -> io.BytesIO:
+    file = io.BytesIO(data)
+    file.name = name  # errors call it by this
+    return file
+
+
+def _encode(pixels: np.ndarray, kind: str) -> bytes:
+    buffer = io.BytesIO()
+    options = {"quality": 92, "subsampling": 0} if kind == "JPEG" else {}
+    Image.fromarray(pixels.astype(np.uint8)).save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def _plain(text: str) -> str:
+    """`text` shown as it is: a file's name is not to become bold, a link or a picture from another host."""
+    return re.sub(r"([\\`*_{}\[\]<>$~:#|!])", r"\\\1", text)
