@@ -90,7 +90,13 @@ def test_uncertainty_is_zero_where_known_and_none_where_the_network_cannot_say(p
 
 def test_a_mask_is_a_path_a_picture_an_array_or_a_box(tmp_path, picture, hole):
     write_image(tmp_path / "mask.png", hole)
-    forms = [tmp_path / "mask.png", str(tmp_path / "mask.png"), Image.fromarray(hole.astype(np.uint8) * 255), hole, (30, 20, 30, 20)]
+    forms = [
+        tmp_path / "mask.png",
+        str(tmp_path / "mask.png"),
+        Image.fromarray(hole.astype(np.uint8) * 255),
+        hole,
+        (30, 20, 30, 20),
+    ]
     for form in forms:
         np.testing.assert_array_equal(Completer(Grey())(picture, form).mask, hole)
 

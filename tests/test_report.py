@@ -131,14 +131,14 @@ def test_captions_are_written_below_their_pairs(tmp_path: Path) -> None:
 def test_a_sheet_of_many_large_pictures_needs_the_memory_of_one(tmp_path: Path) -> None:
     def pairs() -> Iterator[tuple[np.ndarray, np.ndarray]]:
         for i in range(192):
-            yield plain(RED, 300 + i, 500), plain(GREEN, 300 + i, 500)
+            yield plain(RED, 150 + i, 250), plain(GREEN, 150 + i, 250)
 
     tracemalloc.start()
     report.sheet(pairs(), tmp_path / "sheet.jpg", cell=40)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    # all 192 pairs would be 220 MB
-    assert peak < 20e6
+    # all 192 pairs would be 71 MB
+    assert peak < 12e6
 
 
 def test_a_sheet_of_nothing_or_of_too_much_is_refused(tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 
 import io
 import json
-import pickle
 import warnings
 from dataclasses import asdict, dataclass, field
 from importlib.resources import files
@@ -47,7 +46,7 @@ def find_weights(weights: str | Path) -> Path:
     if path.is_file():
         return path
     raise PixelRNNError(
-        f"{weights}: no such weights{nearest(str(weights), list(bundled))}. "
+        f"{weights}: no such weights{nearest(str(weights), list(bundled))} "
         f"Give a .safetensors or .pth file, or a bundled name: {', '.join(bundled) or 'none here'}."
     )
 
@@ -89,14 +88,18 @@ def _load_safetensors(path: Path) -> Checkpoint:
         ) from None
     if header is None:
         raise PixelRNNError(f"{path}: weights of another program, without our header. Give a file that pixelrnn saved.")
-    config = {key: tuple(value) if isinstance(value, list) else value for key, value in header["config"].items()}
-    model = create_model(header["model"], **config)
+    try:
+        config = {key: tuple(value) if isinstance(value, list) else value for key, value in header["config"].items()}
+        name, about = header["model"], dict(header["about"])
+        model = create_model(name, **config)
+    except (KeyError, TypeError, ValueError, AttributeError, PixelRNNError) as error:
+        raise PixelRNNError(f"{path}: its header does not describe a network of ours ({error}).") from None
     try:
         model.load_state_dict(state)
     except RuntimeError as error:
         reason = str(error).splitlines()[1].strip()
-        raise PixelRNNError(f"{path}: its weights do not fit its own model {header['model']} ({reason}).") from None
-    return Checkpoint(model, header["model"], header["about"])
+        raise PixelRNNError(f"{path}: its weights do not fit its own model {name} ({reason}).") from None
+    return Checkpoint(model, name, about)
 
 
 def _load_plain(path: Path) -> Checkpoint:
@@ -104,7 +107,7 @@ def _load_plain(path: Path) -> Checkpoint:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch warns of pickles it did not write; what it refuses is told below
             state = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError):
+    except Exception:  # torch's reader meets damage with whatever its parsers raise
         state = None
     if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
         raise PixelRNNError(

@@ -35,7 +35,7 @@ class Pair(NamedTuple):
 
     @property
     def number(self) -> int | None:
-        return int(self.key) if self.key.isdigit() else None
+        return int(self.key) if re.fullmatch(r"[0-9]+", self.key) else None
 
 
 def is_paired(root: Path) -> bool:
@@ -159,26 +159,34 @@ def difference_mask(occluded: np.ndarray, original: np.ndarray, threshold: int =
 
 
 class _Pictures:
-    """Decoded, resized pictures, kept as uint8 while they fit in memory."""
+    """Decoded, resized pictures, kept as uint8 while they fit in memory.
 
-    def __init__(self) -> None:
-        self.kept: dict[tuple[Path, int, bool], np.ndarray] = {}
+    At size x size; with `headroom`, their aspect kept and a short side of `headroom` times `size`, or less where that would
+    enlarge the picture, but never below `size`.
+    """
+
+    def __init__(self, size: int, headroom: float | None = None) -> None:
+        self.size, self.headroom = size, headroom
+        self.kept: dict[Path, np.ndarray] = {}
         self.bytes = 0
 
-    def __call__(self, path: Path, size: int, keep_aspect: bool = False) -> np.ndarray:
-        """The picture at `size` x `size`, or with its short side of `size` when the aspect ratio is kept."""
-        key = (path, size, keep_aspect)
-        if key not in self.kept:
-            image = read_image(path)
-            height, width = image.shape[:2]
-            scale = size / min(height, width)
-            shape = (max(size, round(width * scale)), max(size, round(height * scale))) if keep_aspect else (size, size)
-            image = resize(image, *shape)
+    def __call__(self, path: Path) -> np.ndarray:
+        if path not in self.kept:
+            image = self._read(path)
             if self.bytes + image.nbytes > CACHE_BYTES:
                 return image
-            self.kept[key] = image
+            self.kept[path] = image
             self.bytes += image.nbytes
-        return self.kept[key]
+        return self.kept[path]
+
+    def _read(self, path: Path) -> np.ndarray:
+        image, size = read_image(path), self.size
+        if self.headroom is None:
+            return resize(image, size, size)
+        height, width = image.shape[:2]
+        short = min(height, width)
+        scale = max(size, min(round(self.headroom * size), short)) / short
+        return resize(image, max(size, round(width * scale)), max(size, round(height * scale)))
 
 
 def _tensor(image: np.ndarray) -> torch.Tensor:
@@ -198,14 +206,14 @@ class PairedDataset(Dataset[dict[str, Any]]):
     """Occluded photographs and their originals at size x size; the mask is where the two differ."""
 
     def __init__(self, pairs: Sequence[Pair], size: int = 256) -> None:
-        self.pairs, self.size, self.pictures = list(pairs), size, _Pictures()
+        self.pairs, self.pictures = list(pairs), _Pictures(size)
 
     def __len__(self) -> int:
         return len(self.pairs)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         pair = self.pairs[index]
-        occluded, original = (self.pictures(path, self.size) for path in (pair.occluded, pair.original))
+        occluded, original = (self.pictures(path) for path in (pair.occluded, pair.original))
         return _item(occluded, original, difference_mask(occluded, original), pair.key)
 
 
@@ -235,7 +243,7 @@ class OccludedPhotographs(Dataset[dict[str, Any]]):
 
     def __init__(self, paths: Sequence[Path], size: int = 256, seed: int = 0, augment: bool = True) -> None:
         self.paths, self.size, self.seed, self.augment = list(paths), size, seed, augment
-        self.epoch, self.pictures = 0, _Pictures()
+        self.epoch, self.pictures = 0, _Pictures(size, headroom=1.25 if augment else 1)
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -245,7 +253,7 @@ class OccludedPhotographs(Dataset[dict[str, Any]]):
         self.epoch = epoch
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        rng = np.random.default_rng([self.seed, self.epoch, index])
+        rng = np.random.default_rng([self.seed, self.epoch if self.augment else 0, index])
         target = self._view(rng, index)
         if self.augment and rng.random() < CLEAN:
             return _item(target, target, np.zeros(target.shape[:2], bool), self.paths[index].stem)
@@ -255,17 +263,9 @@ class OccludedPhotographs(Dataset[dict[str, Any]]):
 
     def _view(self, rng: np.random.Generator, index: int) -> np.ndarray:
         """A square of the photograph, uint8 (size, size, 3)."""
-        path, size = self.paths[index], self.size
-        if not self.augment:
-            image = self.pictures(path, size, keep_aspect=True)
-            top, left = (image.shape[0] - size) // 2, (image.shape[1] - size) // 2
-            return np.ascontiguousarray(image[top : top + size, left : left + size])
-        image = self.pictures(path, self._short_side(path), keep_aspect=True)
-        top, left = (int(rng.integers(0, side - size, endpoint=True)) for side in image.shape[:2])
+        image, size = self.pictures(self.paths[index]), self.size
+        room = [side - size for side in image.shape[:2]]
+        top, left = (int(rng.integers(0, slack, endpoint=True)) if self.augment else slack // 2 for slack in room)
         view = image[top : top + size, left : left + size]
-        return np.ascontiguousarray(view[:, ::-1] if rng.random() < 0.5 else view)
-
-    def _short_side(self, path: Path) -> int:
-        """1.25 times the size asked for, or less where that would enlarge the photograph."""
-        with Image.open(path) as picture:  # reads the header alone
-            return max(self.size, min(round(1.25 * self.size), *picture.size))
+        mirrored = self.augment and rng.random() < 0.5
+        return np.ascontiguousarray(view[:, ::-1] if mirrored else view)

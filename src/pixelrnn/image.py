@@ -6,6 +6,7 @@ A picture is RGB `uint8 (H, W, 3)`. A mask is `bool (H, W)`, True where the pixe
 import os
 import re
 import tempfile
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -32,7 +33,7 @@ MAX_PIXELS = 100_000_000
 def natural_key(path: Path) -> tuple[list[int | str], str]:
     """Sort key that puts bed_9 before bed_10."""
     # split() alternates text and digits, so keys of two names compare str with str and int with int
-    return [int(part) if part.isdigit() else part for part in re.split(r"([0-9]+)", path.stem)], path.suffix
+    return [int(part) if i % 2 else part for i, part in enumerate(re.split(r"([0-9]+)", path.stem))], path.name
 
 
 def list_images(folder: Path) -> list[Path]:
@@ -62,7 +63,10 @@ def _open(source: str | Path | BinaryIO) -> Image.Image:
     if isinstance(source, Path) and source.is_dir():
         raise PixelRNNError(f"{name}: a folder where one picture was expected.")
     try:
-        with Image.open(source) as opened:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our own limit is checked below
+            opened = Image.open(source)
+        with opened:
             if opened.width * opened.height > MAX_PIXELS:
                 raise PixelRNNError(
                     f"{name}: {opened.width} x {opened.height} pixels, at most {MAX_PIXELS // 10**6} megapixels are read."
@@ -93,6 +97,8 @@ def as_rgb(picture: Image.Image) -> np.ndarray:
     if picture.mode.startswith("I;16") or picture.mode == "I":
         grey = np.asarray(picture).astype(np.float64) / 257
         picture = Image.fromarray(np.clip(np.rint(grey), 0, 255).astype(np.uint8))
+    if picture.mode == "P" and "transparency" in picture.info:
+        picture = picture.convert("RGBA")  # Pillow warns of the direct way
     return np.array(picture.convert("RGB"))
 
 
@@ -140,8 +146,9 @@ def resize(image: np.ndarray, width: int, height: int) -> np.ndarray:
     if image.shape[:2] == (height, width):
         return image
     if image.dtype == bool:
-        grey = Image.fromarray(image.astype(np.uint8) * 255).resize((width, height), Image.Resampling.BILINEAR)
-        return np.asarray(grey) > 0
+        # in floats: 8-bit filter weights would round a lone pixel away
+        share = Image.fromarray(image.astype(np.float32)).resize((width, height), Image.Resampling.BILINEAR)
+        return np.asarray(share) > 0
     return np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.BICUBIC))
 
 

@@ -97,7 +97,7 @@ def read_recipe(path: Path | None, overrides: Sequence[str] = ()) -> tuple[Recip
     except PixelRNNError as error:
         if options and any(key in str(error) for key in options):
             key = next(key for key in options if key in str(error))
-            raise PixelRNNError(f"recipe: no key {key!r}{nearest(key, list(known))}. {error}") from None
+            raise PixelRNNError(f"recipe: no key {key!r}{nearest(key, list(known))} {error}") from None
         raise
     return Recipe(**chosen), options
 

@@ -73,7 +73,8 @@ def _choose_weights() -> str | None:
     named = parser.parse_known_args(sys.argv[1:])[0].weights
     files = [path for folder in TRAINED for path in sorted(folder.rglob("optimized_pixelrnn.*"))]
     trained = [str(path) for path in files if path.suffix in (".safetensors", ".pth")]
-    offered = list(dict.fromkeys([*bundled_weights(), *trained, *named]))
+    bundled = bundled_weights()
+    offered = list(dict.fromkeys([*bundled, *trained, *named]))
     if not offered:
         st.warning(
             "There are no weights yet, so nothing can be completed. Train some with `python train.py`, or name a file with "
@@ -83,6 +84,8 @@ def _choose_weights() -> str | None:
     with st.sidebar:
         first = offered.index(named[0]) if named else 0
         chosen = st.selectbox("Weights", offered, first, help="What the network has learned. Other weights, other results.")
+        if chosen not in bundled:
+            st.caption(_plain(chosen))  # the box cuts off a long path
         st.caption(
             "Your pictures stay in the memory of the computer that runs this page, for as long as the page is open. "
             "They are not saved and not passed on."
@@ -195,11 +198,9 @@ def _show(shown: Shown, stem: str) -> None:
             right.info("Nothing painted over was found, so nothing was changed. If a real object is in the way, mark it below.")
         return
     right.image(shown.completed, caption="Reconstructed", width="stretch")
-    finder = "as your mask says" if shown.source == "given" else "found without help"
-    st.markdown(
-        f"**{shown.share:.1%}** of the picture was taken as missing, {finder}. "
-        f"{width} × {height} pixels completed in **{shown.seconds:.1f} s**."
-    )
+    how = "marked as missing" if shown.source == "given" else "found to be covered"
+    figures = f"{width} × {height} pixels, completed in **{shown.seconds:.1f} s**"
+    st.markdown(f"**{100 * shown.share:.3g}%** of the picture was {how}. {figures}.")
     if shown.source.startswith("detected by "):
         finder = _plain(shown.source.removeprefix("detected by "))
         st.caption(f"These weights cannot find what is missing; the weights “{finder}” found it for them.")
@@ -212,8 +213,8 @@ def _show(shown: Shown, stem: str) -> None:
     left, right = st.columns(2)
     left.image(shown.overlay, caption="Taken as missing (tinted)", width="stretch")
     if shown.doubt is not None:
-        caption = f"How unsure it is: where brightest, typically off by {shown.largest_error * 255:.0f} of 255 steps of brightness"
-        right.image(shown.doubt, caption=caption, width="stretch")
+        steps = f"{shown.largest_error * 255:.0f} of 255 steps"
+        right.image(shown.doubt, caption=f"How unsure it is: typically off by {steps} where brightest", width="stretch")
 
 
 def _named(data: bytes, name: str) -> io.BytesIO:
@@ -224,7 +225,8 @@ def _named(data: bytes, name: str) -> io.BytesIO:
 
 def _encode(pixels: np.ndarray, kind: str) -> bytes:
     buffer = io.BytesIO()
-    options = {"quality": 92, "subsampling": 0} if kind == "JPEG" else {}
+    # the smallest PNG of a large photograph takes four times as long as one that is a fifth larger
+    options = {"quality": 92, "subsampling": 0} if kind == "JPEG" else {"compress_level": 1}
     Image.fromarray(pixels.astype(np.uint8)).save(buffer, kind, **options)
     return buffer.getvalue()
 

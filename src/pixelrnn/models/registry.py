@@ -44,13 +44,13 @@ def create_model(name: str, **options: Any) -> nn.Module:
     Raises PixelRNNError for an unknown name or option, naming the nearest.
     """
     if name not in _MODELS:
-        raise PixelRNNError(f"no model {name!r}{nearest(name, list_models())}. There are: {', '.join(list_models())}.")
+        raise PixelRNNError(f"no model {name!r}{nearest(name, list_models())} There are: {', '.join(list_models())}.")
     model, config = _MODELS[name]
     known = [field.name for field in fields(config)]
     for option in options:
         if option not in known:
             raise PixelRNNError(
-                f"model {name} has no option {option!r}{nearest(option, known)}. It has: {', '.join(known) or 'none'}."
+                f"model {name} has no option {option!r}{nearest(option, known)} It has: {', '.join(known) or 'none'}."
             )
     built = model(config(**options))
     built.name = name  # type: ignore[assignment]
@@ -58,6 +58,6 @@ def create_model(name: str, **options: Any) -> nn.Module:
 
 
 def nearest(word: str, known: list[str]) -> str:
-    """ ", did you mean ...?" where a known word is near, else nothing."""
+    """The end of a sentence: ", did you mean ...?" where a known word is near, else a full stop."""
     found = difflib.get_close_matches(word, known, n=1)
-    return f", did you mean {found[0]!r}?" if found else ""
+    return f", did you mean {found[0]!r}?" if found else "."
