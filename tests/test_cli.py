@@ -195,14 +195,14 @@ def test_evaluate_prints_methods_beside_each_other_and_writes_json_and_html(plac
         "--weights",
         "weights.safetensors",
         "--against",
-        "telea,ns,mean",
+        "telea, ns,mean",
         "--json",
         "r.json",
         "--html",
         "r.html",
     )
     assert code == 0, errors
-    for word in ("weights.safetensors", "telea", "ns", "mean", "hole PSNR", "10-20 %"):
+    for word in ("weights.safetensors", "telea", "ns", "mean", "hole", "10-20 %"):
         assert word in said
     assert Path("r.json").stat().st_size > 100
     assert "<html" in Path("r.html").read_text()

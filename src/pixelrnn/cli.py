@@ -251,7 +251,7 @@ def evaluate(
     for name in weights or ["bedrooms"]:
         completer = Completer.from_pretrained(name, device)
         methods[f"{name} (blind)" if blind else name] = without_mask(completer) if blind else completer
-    rivals = [] if against == "none" else against.split(",")
+    rivals = [] if against == "none" else [name.strip() for name in against.split(",")]
     methods |= {name: evaluation.classical(name) for name in rivals}
     results = {}
     with _progress() as progress:
@@ -264,10 +264,10 @@ def evaluate(
         console.print(table)
     if json_file is not None:
         text = json.dumps(report.to_json(results), indent=1)
-        write_atomically(json_file, lambda temporary: temporary.write_text(text))
+        write_atomically(json_file, lambda temporary: temporary.write_text(text, encoding="utf-8"))
     if html_file is not None:
         page = report.html(results, report.examples(methods, found))
-        write_atomically(html_file, lambda temporary: temporary.write_text(page))
+        write_atomically(html_file, lambda temporary: temporary.write_text(page, encoding="utf-8"))
 
 
 @app.command()
