@@ -35,11 +35,11 @@ class Shown:
     share: float  # of the picture that was taken as missing
     source: str  # see Completion.mask_source
     seconds: float
-    uploaded: bytes  # this and the other previews are JPEG
+    uploaded: bytes  # JPEG, as the other previews
     completed: bytes
     overlay: bytes
     doubt: bytes | None  # None where the network does not say how sure it is
-    largest_error: float  # the largest standard deviation, in units of [0, 1]
+    largest: float  # standard deviation, in units of [0, 1]
     picture_file: bytes  # PNG, as is mask_file
     mask_file: bytes
 
@@ -50,8 +50,8 @@ def main() -> None:
     with st.container(horizontal_alignment="center"), st.container(width=PAGE_WIDTH):
         st.title("Complete a picture")
         st.markdown(
-            "Upload a picture that has something painted over it. What is covered is found and filled in; "
-            "every other pixel stays as it is."
+            "Upload a picture that has something painted over it. What is covered is found and filled in; every other pixel "
+            "stays as it is. A real object in the way, such as a person or a chair, has to be marked with a mask."
         )
         weights = _choose_weights()
         picture = _choose_picture()
@@ -96,7 +96,7 @@ def _choose_weights() -> str | None:
 def _choose_picture() -> io.BytesIO | None:
     """The uploaded picture, or the example asked for after it, with its name."""
     state = st.session_state
-    examples = sorted(EXAMPLES.glob("*.jpg"))
+    examples = sorted(path for path in EXAMPLES.glob("*.jpg") if path.stem != "sheet")  # the sheet shows them all, completed
 
     def forget_example() -> None:
         state.pop("example", None)
@@ -122,9 +122,8 @@ def _choose_mask(picture: io.BytesIO) -> io.BytesIO | None:
     """The uploaded mask. It belongs to this picture: another one starts without a mask."""
     with st.expander("Mark what is in the way yourself"):
         st.markdown(
-            "Found without help: what is painted over the picture, such as flat colour, noise, a pattern or a piece of another "
-            "picture. **A real object in the way, a person or a chair, has to be marked.** Upload a mask for that: a picture "
-            "of the same size, white where something is to be replaced and black elsewhere."
+            "Found without help is what was painted over: flat colour, noise, a pattern, a piece of another picture. For anything "
+            "else upload a mask: a picture of the same size, white where something is to be replaced and black elsewhere."
         )
         upload = st.file_uploader("Mask (white = missing)", TYPES, key=f"mask {hashlib.sha256(picture.getvalue()).hexdigest()}")
     return None if upload is None else _named(upload.getvalue(), upload.name)
@@ -162,8 +161,8 @@ def _run(completer: Completer, picture: io.BytesIO, mask: io.BytesIO | None) -> 
     result = completer(image, missing)
     seconds = time.perf_counter() - start
     height, width = result.mask.shape
-    scale = min(1, PREVIEW_SIDE / max(width, height))
-    size = max(1, round(width * scale)), max(1, round(height * scale))
+    shrink = max(1, width / PREVIEW_SIDE, height / PREVIEW_SIDE)
+    size = max(1, round(width / shrink)), max(1, round(height / shrink))
     before, after, hidden = resize(image, *size), resize(result.image, *size), resize(result.mask, *size)[..., None]
     doubt, largest = None, 0.0
     if result.uncertainty is not None:
@@ -181,7 +180,7 @@ def _run(completer: Completer, picture: io.BytesIO, mask: io.BytesIO | None) -> 
         completed=_encode(after, "JPEG"),
         overlay=_encode(np.where(hidden, before * 0.35 + TINT * 0.65, before), "JPEG"),
         doubt=doubt,
-        largest_error=largest,
+        largest=largest,
         picture_file=_encode(result.image, "PNG"),
         mask_file=_encode(result.mask * np.uint8(255), "PNG"),
     )
@@ -207,13 +206,13 @@ def _show(shown: Shown, stem: str) -> None:
     if max(shown.size) > WORK_SIDE:
         st.caption(f"The missing part was drawn at {WORK_SIDE} pixels and enlarged, so it is softer than the rest.")
     with st.container(horizontal=True):
-        for label, data, kind in (("picture", shown.picture_file, "primary"), ("mask", shown.mask_file, "secondary")):
-            name = f"{stem}_{'completed' if label == 'picture' else 'mask'}.png"
-            st.download_button(f"Download the {label}", data, name, "image/png", on_click="ignore", type=kind)  # type: ignore[arg-type]
+        picture_name, mask_name = f"{stem}_completed.png", f"{stem}_mask.png"
+        st.download_button("Download the picture", shown.picture_file, picture_name, on_click="ignore", type="primary")
+        st.download_button("Download the mask", shown.mask_file, mask_name, on_click="ignore")
     left, right = st.columns(2)
     left.image(shown.overlay, caption="Taken as missing (tinted)", width="stretch")
     if shown.doubt is not None:
-        steps = f"{shown.largest_error * 255:.0f} of 255 steps"
+        steps = f"{shown.largest * 255:.0f} of 255 steps"
         right.image(shown.doubt, caption=f"How unsure it is: typically off by {steps} where brightest", width="stretch")
 
 

@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from .convlstm import ConvLSTMCell, ConvLSTMScan
-from .layers import Block, GRUScan, pad_to_multiple
+from .layers import Block, GRUScan, pad_to_multiple, pull_push
 from .registry import Prediction, register
 
 
@@ -106,7 +106,8 @@ class Hourglass(nn.Module):
 @dataclass(frozen=True)
 class OptimizedPixelRNNConfig:
     """widths, depths: features and blocks on the grids of 1/4, 1/8 and 1/16, of the network that fills and of the one that
-    detects. scan: the recurrence amid the blocks of the last grid, "convlstm", "gru" or "none"; scan_hidden: its features."""
+    detects. scan: the recurrence amid the blocks of the last grid, "convlstm", "gru" or "none"; scan_hidden: its features.
+    smooth_start: begin from a smooth fill and learn what is missing from it, else from black and learn all of it."""
 
     widths: tuple[int, ...] = (48, 96, 192)
     depths: tuple[int, ...] = (2, 2, 6)
@@ -114,6 +115,7 @@ class OptimizedPixelRNNConfig:
     detector_depths: tuple[int, ...] = (1, 1, 2)
     scan: str = "convlstm"
     scan_hidden: int = 64
+    smooth_start: bool = True
 
 
 @register("optimized_pixelrnn", OptimizedPixelRNNConfig)
@@ -126,6 +128,10 @@ class OptimizedPixelRNN(nn.Module):
         # four outputs: RGB and the log standard deviation of its error
         self.filler = Hourglass(4, 4, config.widths, config.depths, self._scan(config.widths[2]))
         self.detector = Hourglass(3, 1, config.detector_widths, config.detector_depths, nn.Identity())
+        if config.smooth_start:
+            head: nn.Conv2d = self.filler.head[0]  # type: ignore[assignment]
+            nn.init.normal_(head.weight, std=1e-3)  # an untrained network leaves the smooth fill as it is
+            nn.init.zeros_(head.bias)  # type: ignore[arg-type]
 
     def _scan(self, channels: int) -> nn.Module:
         if self.config.scan == "gru":
@@ -147,8 +153,10 @@ class OptimizedPixelRNN(nn.Module):
             mask = F.max_pool2d((mask_logits > 0).to(image.dtype), 5, stride=1, padding=2)
         else:
             mask = pad_to_multiple(mask, 16)
-        filled = self.filler(torch.cat([image * (1 - mask), mask], dim=1))
+        start = pull_push(image, mask) if self.config.smooth_start else image * (1 - mask)
+        filled = self.filler(torch.cat([start, mask], dim=1))
+        picture = (start + filled[:, :3]).clamp(0, 1) if self.config.smooth_start else torch.sigmoid(filled[:, :3])
         crop = (..., slice(height), slice(width))
         # the deviation is bounded to [e^-6, 1]: nothing in [0, 1] is further off, and the loss stays finite
         log_std = -6 * torch.sigmoid(filled[:, 3:])
-        return Prediction(torch.sigmoid(filled[:, :3])[crop], mask_logits[crop], log_std[crop])
+        return Prediction(picture[crop], mask_logits[crop], log_std[crop])

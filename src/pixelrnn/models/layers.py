@@ -12,6 +12,29 @@ def pad_to_multiple(x: torch.Tensor, multiple: int) -> torch.Tensor:
     return F.pad(x, (0, -width % multiple, 0, -height % multiple), mode="replicate")
 
 
+def pull_push(image: torch.Tensor, mask: torch.Tensor, levels: int = 7) -> torch.Tensor:
+    """`image` (B, 3, H, W) with the pixels where `mask` (B, 1, H, W) is 1 filled smoothly from the others.
+
+    Pull-push (Gortler et al. 1996, "The Lumigraph", section 3.4): known colours are averaged down a pyramid until every cell knows
+    one, then brought up where finer levels know none. Grey where nothing is known at all.
+    """
+    weight = 1 - mask
+    colour = image * weight  # premultiplied: what is under the mask is gone
+    pyramid = [(colour, weight)]
+    for _ in range(levels):
+        colour, weight = (F.avg_pool2d(part, 2, ceil_mode=True, count_include_pad=False) for part in (colour, weight))
+        # a cell is sure of its colour once a quarter of it is known
+        scale = weight.mul(4).clamp(1e-6, 1) / weight.clamp_min(1e-6)
+        colour, weight = colour * scale, weight * scale
+        pyramid.append((colour, weight))
+    known = weight.mean(dim=(2, 3), keepdim=True)
+    filled = (colour.mean(dim=(2, 3), keepdim=True) + 1e-6 * 0.5) / (known + 1e-6)
+    for colour, weight in reversed(pyramid):
+        coarser = F.interpolate(filled, size=colour.shape[-2:], mode="bilinear", align_corners=False)
+        filled = colour + (1 - weight) * coarser
+    return filled
+
+
 class Block(nn.Module):
     """Depthwise 7 x 7 convolution, layer norm over channels, 1 x 1 expansion, GELU, 1 x 1 back, added to the input.
 
