@@ -6,42 +6,20 @@ import io
 import re
 import sys
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import streamlit as st
-from PIL import Image
 
 from ..checkpoint import bundled_weights, find_weights
 from ..completion import WORK_SIDE, Completer
 from ..errors import PixelRNNError
-from ..image import read_image, read_mask, resize
+from ..image import read_image, read_mask
+from .figures import Figures, draw
 
 TYPES = ["jpg", "jpeg", "png", "webp", "bmp", "tif", "tiff"]
 EXAMPLES = Path("examples")
 TRAINED = (Path("outputs"), Path("/kaggle/working"))  # where training leaves its weights
 PAGE_WIDTH = 1120
-PREVIEW_SIDE = 1280  # the browser gets pictures of at most this side; the download has every pixel
-TINT = np.array([214, 40, 110], np.float32)
-HEAT = np.array([[0, 0, 4], [87, 16, 110], [188, 55, 84], [249, 142, 9], [252, 255, 164]])  # dark to bright
-
-
-@dataclass(frozen=True)
-class Shown:
-    """What the page shows and hands out of one completion, encoded: the session keeps this and no full-size arrays."""
-
-    size: tuple[int, int]  # width, height
-    share: float  # of the picture that was taken as missing
-    source: str  # see Completion.mask_source
-    seconds: float
-    uploaded: bytes  # JPEG, as the other previews
-    completed: bytes
-    overlay: bytes
-    doubt: bytes | None  # None where the network does not say how sure it is
-    largest: float  # standard deviation, in units of [0, 1]
-    picture_file: bytes  # PNG, as is mask_file
-    mask_file: bytes
 
 
 def main() -> None:
@@ -61,7 +39,7 @@ def main() -> None:
         mask = _choose_mask(picture)
         with result:
             try:
-                _show(_complete(picture, mask, weights), Path(picture.name).stem)
+                _show(*_complete(picture, mask, weights), Path(picture.name).stem)
             except PixelRNNError as error:
                 st.error(_plain(str(error)))
 
@@ -110,42 +88,45 @@ def _choose_picture() -> io.BytesIO | None:
     if examples:
         st.button("Try another example" if "example" in state else "Try an example", on_click=next_example)
     if upload is not None:
-        return _named(upload.getvalue(), upload.name)
+        return upload
     if not examples or "example" not in state:
         return None
     example = examples[state.example % len(examples)]
     st.caption(f"{_plain(example.name)}: drawn by a program, not photographed.")
-    return _named(example.read_bytes(), example.name)
+    picture = io.BytesIO(example.read_bytes())
+    picture.name = example.name  # as an upload has one, by which errors call it
+    return picture
 
 
 def _choose_mask(picture: io.BytesIO) -> io.BytesIO | None:
     """The uploaded mask. It belongs to this picture: another one starts without a mask."""
     with st.expander("Mark what is in the way yourself"):
         st.markdown(
-            "Found without help is what was painted over: flat colour, noise, a pattern, a piece of another picture. For anything "
-            "else upload a mask: a picture of the same size, white where something is to be replaced and black elsewhere."
+            "Flat colour, noise, a pattern, a piece of another picture: these are found without help. For anything else upload "
+            "a mask, a picture of the same size that is white where something is to be replaced and black elsewhere."
         )
-        upload = st.file_uploader("Mask (white = missing)", TYPES, key=f"mask {hashlib.sha256(picture.getvalue()).hexdigest()}")
-    return None if upload is None else _named(upload.getvalue(), upload.name)
+        return st.file_uploader("Mask (white = missing)", TYPES, key=f"mask {_digest(picture)}")
 
 
-def _complete(picture: io.BytesIO, mask: io.BytesIO | None, weights: str) -> Shown:
-    """Complete, or take what this session has of the same picture, mask and weights. Raises PixelRNNError.
+def _complete(picture: io.BytesIO, mask: io.BytesIO | None, weights: str) -> tuple[Figures, float]:
+    """The figures and the seconds they took, or what this session has of the same input. Raises PixelRNNError.
 
-    The session keeps the last one alone, and Streamlit's own cache is not used: it is shared by all who have the page open.
+    The session keeps the last ones alone. Streamlit's own cache is not used: it is shared by all who have the page open.
     """
     path = find_weights(weights)
     changed = path.stat().st_mtime_ns
-    parts = (picture.getvalue(), b"" if mask is None else mask.getvalue(), str(path).encode(), str(changed).encode())
-    key = b"".join(hashlib.sha256(part).digest() for part in parts)
-    kept = st.session_state.get("shown")
+    key = (_digest(picture), None if mask is None else _digest(mask), str(path), changed)
+    kept: tuple[object, Figures, float] | None = st.session_state.get("kept")
     if kept is None or kept[0] != key:
         completer = _load(str(path), changed)
         with st.spinner("Completing the picture …"):
-            kept = key, _run(completer, picture, mask)
-        st.session_state.shown = kept
-    shown: Shown = kept[1]
-    return shown
+            image, missing = read_image(picture), None if mask is None else read_mask(mask)
+            start = time.perf_counter()
+            result = completer(image, missing)
+            seconds = time.perf_counter() - start
+            kept = key, draw(image, result), seconds
+        st.session_state.kept = kept  # in one step: a rerun may interrupt between two
+    return kept[1:]
 
 
 @st.cache_resource(show_spinner="Loading the weights …", max_entries=4)
@@ -154,40 +135,7 @@ def _load(path: str, changed: int) -> Completer:
     return Completer.from_pretrained(path)
 
 
-def _run(completer: Completer, picture: io.BytesIO, mask: io.BytesIO | None) -> Shown:
-    image = read_image(picture)
-    missing = None if mask is None else read_mask(mask)
-    start = time.perf_counter()
-    result = completer(image, missing)
-    seconds = time.perf_counter() - start
-    height, width = result.mask.shape
-    shrink = max(1, width / PREVIEW_SIDE, height / PREVIEW_SIDE)
-    size = max(1, round(width / shrink)), max(1, round(height / shrink))
-    before, after, hidden = resize(image, *size), resize(result.image, *size), resize(result.mask, *size)[..., None]
-    doubt, largest = None, 0.0
-    if result.uncertainty is not None:
-        largest = float(result.uncertainty.max())
-        level = np.asarray(Image.fromarray(result.uncertainty / max(largest, 1e-6)).resize(size))
-        stops = np.linspace(0, 1, len(HEAT))
-        heat = np.stack([np.interp(level, stops, HEAT[:, channel]) for channel in range(3)], axis=2)
-        doubt = _encode(np.where(hidden, heat, before.mean(2, keepdims=True) * 0.35), "JPEG")  # known pixels dim and grey
-    return Shown(
-        size=(width, height),
-        share=float(result.mask.mean()),
-        source=result.mask_source,
-        seconds=seconds,
-        uploaded=_encode(before, "JPEG"),
-        completed=_encode(after, "JPEG"),
-        overlay=_encode(np.where(hidden, before * 0.35 + TINT * 0.65, before), "JPEG"),
-        doubt=doubt,
-        largest=largest,
-        picture_file=_encode(result.image, "PNG"),
-        mask_file=_encode(result.mask * np.uint8(255), "PNG"),
-    )
-
-
-def _show(shown: Shown, stem: str) -> None:
-    width, height = shown.size
+def _show(shown: Figures, seconds: float, stem: str) -> None:
     left, right = st.columns(2)
     left.image(shown.uploaded, caption="Uploaded", width="stretch")
     if shown.share == 0:
@@ -198,12 +146,12 @@ def _show(shown: Shown, stem: str) -> None:
         return
     right.image(shown.completed, caption="Reconstructed", width="stretch")
     how = "marked as missing" if shown.source == "given" else "found to be covered"
-    figures = f"{width} × {height} pixels, completed in **{shown.seconds:.1f} s**"
-    st.markdown(f"**{100 * shown.share:.3g}%** of the picture was {how}. {figures}.")
+    size = f"{shown.width} × {shown.height} pixels"
+    st.markdown(f"**{100 * shown.share:.3g}%** of the picture was {how}. {size}, completed in **{seconds:.1f} s**.")
     if shown.source.startswith("detected by "):
         finder = _plain(shown.source.removeprefix("detected by "))
         st.caption(f"These weights cannot find what is missing; the weights “{finder}” found it for them.")
-    if max(shown.size) > WORK_SIDE:
+    if max(shown.width, shown.height) > WORK_SIDE:
         st.caption(f"The missing part was drawn at {WORK_SIDE} pixels and enlarged, so it is softer than the rest.")
     with st.container(horizontal=True):
         picture_name, mask_name = f"{stem}_completed.png", f"{stem}_mask.png"
@@ -216,18 +164,8 @@ def _show(shown: Shown, stem: str) -> None:
         right.image(shown.doubt, caption=f"How unsure it is: typically off by {steps} where brightest", width="stretch")
 
 
-def _named(data: bytes, name: str) -> io.BytesIO:
-    file = io.BytesIO(data)
-    file.name = name  # errors call it by this
-    return file
-
-
-def _encode(pixels: np.ndarray, kind: str) -> bytes:
-    buffer = io.BytesIO()
-    # the smallest PNG of a large photograph takes four times as long as one that is a fifth larger
-    options = {"quality": 92, "subsampling": 0} if kind == "JPEG" else {"compress_level": 1}
-    Image.fromarray(pixels.astype(np.uint8)).save(buffer, kind, **options)
-    return buffer.getvalue()
+def _digest(file: io.BytesIO) -> str:
+    return hashlib.sha256(file.getvalue()).hexdigest()
 
 
 def _plain(text: str) -> str:
