@@ -35,7 +35,9 @@ def main() -> None:
         write_image(HERE / f"{name}.jpg", occluded)
     completer = Completer.from_pretrained()
     pictures = [read_image(HERE / f"{name}.jpg") for name in EXAMPLES]
-    sheet(((picture, completer(picture).image) for picture in pictures), HERE.parent / "docs" / "sheet.jpg", columns=2, cell=224)
+    sheet(
+        ((picture, completer(picture).image) for picture in pictures), HERE.parent / "docs" / "sheet.jpg", columns=2, cell=224
+    )
 
 
 if __name__ == "__main__":

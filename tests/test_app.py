@@ -157,13 +157,20 @@ def test_the_completion_is_not_repeated_until_its_input_changes(start: Start, st
 
 
 def test_weights_of_training_are_offered_before_named_ones_and_named_ones_chosen(start: Start, stub: type[Stub]) -> None:
-    trained = [Path("outputs/a/optimized_pixelrnn.pth"), Path("outputs/optimized_pixelrnn.safetensors")]
-    for path in (*trained, Path("outputs/a/epoch.ckpt"), Path("outputs/optimized_pixelrnn.txt")):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch()
-    box = start("seeing.pth", str(trained[0])).app.selectbox[0]
-    assert box.options == [*map(str, trained), "seeing.pth"]
-    assert box.value == "seeing.pth"
+    trained = [
+        "outputs/b/a/optimized_pixelrnn.pth",
+        "outputs/a/optimized_pixelrnn.pth",
+        "outputs/optimized_pixelrnn.safetensors",
+    ]
+    for name in (*trained, "outputs/a/epoch.ckpt", "outputs/optimized_pixelrnn.txt"):
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        Path(name).touch()
+    shown = start("seeing.pth", trained[0])
+    assert shown.app.selectbox[0].value == "seeing.pth"
+    # a short label, but the whole path where two would look alike
+    assert shown.app.selectbox[0].options == [trained[1], trained[0], "outputs (safetensors)", "seeing.pth"]
+    shown.app.selectbox[0].select(trained[2]).run()
+    assert trained[2] in shown.text()
 
 
 def test_weights_that_cannot_see_say_who_found_the_occlusion_and_show_no_doubt(start: Start, stub: type[Stub]) -> None:

@@ -92,6 +92,9 @@ def _load_safetensors(path: Path) -> Checkpoint:
         config = {key: tuple(value) if isinstance(value, list) else value for key, value in header["config"].items()}
         name, about = header["model"], dict(header["about"])
         model = create_model(name, **config)
+        if config.keys() != asdict(model.config).keys():  # type: ignore[call-overload]
+            # a default that came later may mean another network than the one that was trained
+            raise PixelRNNError(f"saved by another version, without {', '.join(asdict(model.config).keys() - config.keys())}")
     except (KeyError, TypeError, ValueError, AttributeError, PixelRNNError) as error:
         raise PixelRNNError(f"{path}: its header does not describe a network of ours ({error}).") from None
     try:

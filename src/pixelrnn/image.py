@@ -17,6 +17,8 @@ from PIL import Image, ImageOps
 from .errors import PixelRNNError
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif")
+# these decoders alone: others of Pillow's start programs (EPS) or have no business in a photograph's file
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "MPO")
 # suffix: format and its options; all but JPEG keep every pixel
 WRITERS: dict[str, tuple[str, dict[str, Any]]] = {
     ".png": ("PNG", {}),
@@ -65,7 +67,7 @@ def _open(source: str | Path | BinaryIO) -> Image.Image:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our own limit is checked below
-            opened = Image.open(source)
+            opened = Image.open(source, formats=FORMATS)
         with opened:
             if opened.width * opened.height > MAX_PIXELS:
                 raise PixelRNNError(

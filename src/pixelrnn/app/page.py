@@ -61,14 +61,22 @@ def _choose_weights() -> str | None:
         return None
     with st.sidebar:
         first = offered.index(named[0]) if named else 0
-        chosen = st.selectbox("Weights", offered, first, help="What the network has learned. Other weights, other results.")
+        labels = {name: name if name in bundled else _short(Path(name)) for name in offered}
+        clear = {name: label if list(labels.values()).count(label) == 1 else name for name, label in labels.items()}
+        about = "What the network has learned. Other weights, other results."
+        chosen = st.selectbox("Weights", offered, first, format_func=lambda name: clear[name], help=about)
         if chosen not in bundled:
-            st.caption(_plain(chosen))  # the box cuts off a long path
+            st.caption(_plain(chosen))
         st.caption(
             "Your pictures stay in the memory of the computer that runs this page, for as long as the page is open. "
             "They are not saved and not passed on."
         )
     return chosen
+
+
+def _short(path: Path) -> str:
+    """What tells a weights file from others in a box that cuts off long paths."""
+    return f"{path.resolve().parent.name} ({path.suffix[1:]})" if path.stem == "optimized_pixelrnn" else path.name
 
 
 def _choose_picture() -> io.BytesIO | None:
