@@ -4,7 +4,7 @@
 import io
 import json
 import warnings
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -92,9 +92,9 @@ def _load_safetensors(path: Path) -> Checkpoint:
         config = {key: tuple(value) if isinstance(value, list) else value for key, value in header["config"].items()}
         name, about = header["model"], dict(header["about"])
         model = create_model(name, **config)
-        if config.keys() != asdict(model.config).keys():  # type: ignore[call-overload]
-            # a default that came later may mean another network than the one that was trained
-            raise PixelRNNError(f"saved by another version, without {', '.join(asdict(model.config).keys() - config.keys())}")
+        later = [option.name for option in fields(model.config) if option.name not in config]  # type: ignore[arg-type]
+        if later:  # an option's default may mean another network than the one that was trained
+            raise PixelRNNError(f"it was saved by a version without {', '.join(later)}")
     except (KeyError, TypeError, ValueError, AttributeError, PixelRNNError) as error:
         raise PixelRNNError(f"{path}: its header does not describe a network of ours ({error}).") from None
     try:

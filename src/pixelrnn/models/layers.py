@@ -15,8 +15,8 @@ def pad_to_multiple(x: torch.Tensor, multiple: int) -> torch.Tensor:
 def pull_push(image: torch.Tensor, mask: torch.Tensor, levels: int = 7) -> torch.Tensor:
     """`image` (B, 3, H, W) with the pixels where `mask` (B, 1, H, W) is 1 filled smoothly from the others.
 
-    Pull-push (Gortler et al. 1996, "The Lumigraph", section 3.4): known colours are averaged down a pyramid until every cell knows
-    one, then brought up where finer levels know none. Grey where nothing is known at all.
+    Pull-push (Gortler et al. 1996, "The Lumigraph", section 3.4): known colours are averaged down a pyramid until every cell
+    knows one, then brought up where finer levels know none. Grey where nothing is known at all.
     """
     weight = 1 - mask
     colour = image * weight  # premultiplied: what is under the mask is gone
