@@ -1,0 +1,85 @@
+"""The bundled weights: what a new user gets from the first command, and the least that can be asked of them."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pixelrnn import Completer, checkpoint
+from pixelrnn.evaluation import classical, mask_iou, score_case
+from pixelrnn.image import read_image
+from pixelrnn.occluders import described_square
+from pixelrnn.rooms import render_bedroom
+
+ROOT = Path(__file__).parent.parent
+SEEDS = (302, 305, 308, 311)
+
+
+@pytest.fixture(scope="module")
+def completer():
+    return Completer.from_pretrained()
+
+
+@pytest.fixture(scope="module")
+def cases():
+    """(occluded, mask, room) of rendered bedrooms with a black square, which the weights have never seen the like of."""
+    made = []
+    for seed in SEEDS:
+        rng = np.random.default_rng(seed)
+        room = render_bedroom(rng, 256)
+        mask = described_square(rng, 256, 256)
+        made.append((np.where(mask[..., None], np.uint8(0), room), mask, room))
+    return made
+
+
+def test_they_weigh_at_most_16_megabytes_and_say_how_they_were_made():
+    for path in checkpoint.bundled_weights().values():
+        assert path.stat().st_size <= 16e6
+        about = checkpoint.load(path).about
+        assert about["recipe"]["loss"]
+        assert about["history"]
+
+
+def test_the_black_square_is_found_without_a_mask_and_only_that_changes(completer, cases):
+    for occluded, mask, _ in cases:
+        result = completer(occluded)
+        assert result.mask_source == "detected"
+        assert result.mask[mask].mean() > 0.98
+        assert mask_iou(result.mask, mask) > 0.6
+        np.testing.assert_array_equal(result.image[~result.mask], occluded[~result.mask])
+
+
+def test_the_fill_beats_the_mean_of_the_known_pixels_by_far_and_keeps_up_with_telea(completer, cases):
+    def mean_psnr(method):
+        results = [method(occluded, mask) for occluded, mask, _ in cases]
+        images = [getattr(result, "image", result) for result in results]
+        return np.mean(
+            [score_case(image, case[0], case[2], case[1]).hole_psnr for image, case in zip(images, cases, strict=True)]
+        )
+
+    ours = mean_psnr(completer)
+    assert ours > mean_psnr(classical("mean")) + 1
+    assert ours > mean_psnr(classical("telea")) - 0.5
+
+
+def test_uncertainty_is_of_the_size_of_the_error(completer, cases):
+    errors, deviations = [], []
+    for occluded, mask, room in cases:
+        result = completer(occluded, mask)
+        errors.append((result.image[mask].astype(float) - room[mask]) / 255)
+        deviations.append(result.uncertainty[mask])
+    rms = np.sqrt(np.mean(np.concatenate(errors) ** 2))
+    assert 0.4 < np.sqrt(np.mean(np.concatenate(deviations) ** 2)) / rms < 2.5
+
+
+def test_the_readmes_first_command_completes_the_example_and_says_where(tmp_path):
+    example = ROOT / "examples" / "occluded_bedroom.jpg"
+    command = [sys.executable, "-m", "pixelrnn", "complete", str(example)]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    target = tmp_path / "outputs" / "occluded_bedroom_completed.png"
+    assert "outputs/occluded_bedroom_completed.png" in done.stdout
+    before, after = read_image(example), read_image(target)
+    changed = (before != after).any(axis=2)
+    assert 0.05 < changed.mean() < 0.3
