@@ -48,11 +48,13 @@ class Stub:
         self.name, self.shade = "stub", len(Path(weights).stem) * 10
         self.plain = Path(weights).stem == "plain"
 
-    def __call__(self, image: np.ndarray, mask: np.ndarray | None = None) -> Output:
-        Stub.runs += mask is not None
-        seen = np.where(image.max(axis=0) < 0.1, np.float32(1), np.float32(-1))
-        deviation = None if self.plain else np.full(seen.shape, np.log(0.1), np.float32)
-        return Output(np.full_like(image, self.shade / 255), None if self.plain else seen, deviation)
+    def __call__(self, image: np.ndarray, mask: np.ndarray) -> Output:
+        Stub.runs += 1
+        deviation = None if self.plain else np.full(mask.shape, np.log(0.1), np.float32)
+        return Output(np.full_like(image, self.shade / 255), deviation)
+
+    def detect(self, image: np.ndarray) -> np.ndarray | None:
+        return None if self.plain else np.where(image.max(axis=0) < 0.1, np.float32(1), np.float32(-1))
 
 
 class Page:

@@ -131,6 +131,16 @@ def test_training_starts_from_weights_and_refuses_those_of_another_model(data, t
         run(data, tmp_path / "third", "epochs=1", f"start_from={tmp_path / 'baseline.safetensors'}")
 
 
+def test_the_detector_alone_is_trained_where_the_loss_is_that_of_the_mask(data, tmp_path):
+    first = run(data, tmp_path / "first", "epochs=1")
+    second = run(data, tmp_path / "second", "epochs=1", "loss=mask", f"start_from={first}", "learning_rate=0.01")
+    before, after = (checkpoint.load(path).model.state_dict() for path in (first, second))
+    changed = {key.split(".")[0] for key in before if not torch.equal(before[key], after[key])}
+    assert changed == {"detector"}
+    with pytest.raises(PixelRNNError, match="baseline has no detector"):
+        training.train([data], training.Recipe(model="baseline", loss="mask", size=32), {}, tmp_path / "third", console=QUIET)
+
+
 def test_valid_from_parts_the_pairs_by_number(data):
     recipe, _ = training.read_recipe(None, ["valid_from=15", "size=32"])
     train, valid = training.make_datasets([data], recipe)

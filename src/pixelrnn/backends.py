@@ -1,18 +1,20 @@
 """A network behind one call on numpy arrays. Today torch; the door through which another engine comes."""
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from .errors import PixelRNNError
+
+if TYPE_CHECKING:
+    import torch
 
 
 class Output(NamedTuple):
     """What a network says of one picture, as float32 arrays."""
 
     image: np.ndarray  # (3, H, W) in [0, 1], before known pixels are pasted back
-    mask_logits: np.ndarray | None  # (H, W), above 0 where it sees an occlusion; None where it cannot say
     log_std: np.ndarray | None  # (H, W), log standard deviation of the error; None where it cannot say
 
 
@@ -35,15 +37,26 @@ class TorchBackend:
         self.name, self.about, self.device = loaded.name, loaded.about, device
         self.model = loaded.model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
-    def __call__(self, image: np.ndarray, mask: np.ndarray | None = None) -> Output:
-        """image: float32 (3, H, W) in [0, 1]; mask: bool (H, W), True where missing, or None to let the network find it."""
+    def __call__(self, image: np.ndarray, mask: np.ndarray) -> Output:
+        """Complete one picture: image float32 (3, H, W) in [0, 1]; mask bool (H, W), True where missing."""
         import torch
 
-        def batch(array: np.ndarray) -> torch.Tensor:
-            return torch.from_numpy(array)[None].to(self.device, memory_format=torch.channels_last)
-
         with torch.inference_mode():
-            prediction = self.model(batch(image), None if mask is None else batch(mask[None].astype(np.float32)))
-        picture, logits, log_std = (None if part is None else part[0].float().cpu().numpy() for part in prediction)
-        assert picture is not None
-        return Output(picture, None if logits is None else logits[0], None if log_std is None else log_std[0])
+            prediction = self.model(self._batch(image), self._batch(mask[None].astype(np.float32)))
+        log_std = None if prediction.log_std is None else prediction.log_std[0, 0].float().cpu().numpy()
+        return Output(prediction.image[0].float().cpu().numpy(), log_std)
+
+    def detect(self, image: np.ndarray) -> np.ndarray | None:
+        """The occlusion in float32 (3, H, W) in [0, 1] as float32 (H, W), above 0 where covered; None if it cannot say."""
+        import torch
+
+        if not hasattr(self.model, "detect"):
+            return None
+        with torch.inference_mode():
+            logits: np.ndarray = self.model.detect(self._batch(image))[0, 0].float().cpu().numpy()
+        return logits
+
+    def _batch(self, array: np.ndarray) -> "torch.Tensor":
+        import torch
+
+        return torch.from_numpy(array)[None].to(self.device, memory_format=torch.channels_last)

@@ -20,7 +20,9 @@ SEEN = 12  # missing pixels at least, below which a detection is a speck and no 
 class Backend(Protocol):
     """A network on one picture; see backends."""
 
-    def __call__(self, image: np.ndarray, mask: np.ndarray | None = None) -> Output: ...
+    def __call__(self, image: np.ndarray, mask: np.ndarray) -> Output: ...
+
+    def detect(self, image: np.ndarray) -> np.ndarray | None: ...
 
 
 @dataclass(frozen=True)
@@ -89,11 +91,11 @@ class Completer:
         """Find the occlusion of uint8 (H, W, 3): (bool (H, W), who found it); all False where none is seen."""
         height, width = picture.shape[:2]
         small = resize(picture, *_work_size(width, height))
-        logits, source = self.backend(to_float(small)).mask_logits, "detected"
+        logits, source = self.backend.detect(to_float(small)), "detected"
         if logits is None:
             if self.detector is None:
                 self.detector = TorchBackend(DEFAULT_WEIGHTS)
-            logits, source = self.detector(to_float(small)).mask_logits, f"detected by {DEFAULT_WEIGHTS}"
+            logits, source = self.detector.detect(to_float(small)), f"detected by {DEFAULT_WEIGHTS}"
         if logits is None:
             raise PixelRNNError("neither these weights nor the detector can find an occlusion. Give a mask.")
         seen = logits > 0

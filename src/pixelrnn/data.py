@@ -23,7 +23,6 @@ LAYOUT = """expected layout:
   DATA/train/original_images/NAME_N.jpg            the same photograph without it, the same number N
   DATA/occluded_test/occluded_NAME_N.jpg           without ground truth (optional)"""
 CACHE_BYTES = 4 * 2**30
-CLEAN = 0.05  # share of training photographs left unoccluded: a detector that always finds something is no detector
 
 
 class Pair(NamedTuple):
@@ -238,11 +237,12 @@ class OccludedPhotographs(Dataset[dict[str, Any]]):
     """Clean photographs that are occluded as they are read, at size x size.
 
     For training (`augment`), a random crop of a picture with a short side of up to 1.25 times `size`, mirrored half the time,
-    and other occlusions at each epoch (`set_epoch`); else the central square, always with the same occlusion.
+    with other occlusions at each epoch (`set_epoch`), and none on a share `clean`; else the central square, always with the
+    same occlusion.
     """
 
-    def __init__(self, paths: Sequence[Path], size: int = 256, seed: int = 0, augment: bool = True) -> None:
-        self.paths, self.size, self.seed, self.augment = list(paths), size, seed, augment
+    def __init__(self, paths: Sequence[Path], size: int = 256, seed: int = 0, augment: bool = True, clean: float = 0.0) -> None:
+        self.paths, self.size, self.seed, self.augment, self.clean = list(paths), size, seed, augment, clean
         self.epoch, self.pictures = 0, _Pictures(size, headroom=1.25 if augment else 1)
 
     def __len__(self) -> int:
@@ -255,7 +255,7 @@ class OccludedPhotographs(Dataset[dict[str, Any]]):
     def __getitem__(self, index: int) -> dict[str, Any]:
         rng = np.random.default_rng([self.seed, self.epoch if self.augment else 0, index])
         target = self._view(rng, index)
-        if self.augment and rng.random() < CLEAN:
+        if self.augment and rng.random() < self.clean:
             return _item(target, target, np.zeros(target.shape[:2], bool), self.paths[index].stem)
         foreign = self._view(rng, int(rng.integers(len(self)))) if rng.random() < 0.1 else None
         occluded, mask = occlude(rng, target, foreign)

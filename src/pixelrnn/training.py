@@ -47,10 +47,11 @@ class Recipe:
     batch_size: int = 16
     learning_rate: float = 0.001
     schedule: str = "constant"  # or "one_cycle": up over the first tenth, then down a cosine to a hundredth
-    loss: str = "combined"  # over the whole picture; or "hole_l1", over the missing pixels alone
+    loss: str = "combined"  # over the whole picture; or "hole_l1", over the missing pixels; or "mask", the detector alone
     mse_weight: float = 0.8
     ssim_weight: float = 0.2
     occlusion: str = "given"  # the pairs as they are; or "random": their originals, occluded afresh as they are read
+    clean: float = 0.05  # share of photographs left unoccluded: a detector that always finds something is no detector
     valid_from: int | None = None  # pairs with this number and above validate; photographs all train
     valid_fraction: float = 0.1  # else this share of each folder, drawn by the seed
     ema: float = 0.0  # decay of the averaged weights; 0 is off
@@ -87,7 +88,7 @@ def read_recipe(path: Path | None, overrides: Sequence[str] = ()) -> tuple[Recip
             raise PixelRNNError(f"recipe: {key} must be {getattr(allowed, '__name__', allowed)}, got {value!r}.")
     for key, choices in {
         "schedule": ("constant", "one_cycle"),
-        "loss": ("combined", "hole_l1"),
+        "loss": ("combined", "hole_l1", "mask"),
         "occlusion": ("given", "random"),
     }.items():
         if chosen.get(key, choices[0]) not in choices:
@@ -139,7 +140,7 @@ def make_datasets(
         if pairs[i]:
             sources.append(PairedDataset(pairs[i], recipe.size))
         if photographs[i]:
-            sources.append(OccludedPhotographs(photographs[i], recipe.size, recipe.seed, augment))
+            sources.append(OccludedPhotographs(photographs[i], recipe.size, recipe.seed, augment, recipe.clean))
         return ConcatDataset(sources)
 
     return join(0, augment=True), join(1, augment=False)
@@ -156,6 +157,8 @@ class CompletionModule(L.LightningModule):
     def loss(self, prediction: Prediction, batch: dict[str, Any]) -> torch.Tensor:
         """The recipe's loss of the picture, and those of the occlusion and the deviation where the model gives them."""
         recipe, target, mask = self.recipe, batch["target"], batch["mask"]
+        if recipe.loss == "mask" and prediction.mask_logits is not None:
+            return mask_loss(prediction.mask_logits, mask)
         if recipe.loss == "combined":
             loss = combined_loss(prediction.image, target, recipe.mse_weight, recipe.ssim_weight)
         else:
@@ -168,7 +171,10 @@ class CompletionModule(L.LightningModule):
 
     def training_step(self, batch: dict[str, Any], index: int) -> torch.Tensor:
         image = batch["image"].contiguous(memory_format=torch.channels_last)
-        loss = self.loss(self.model(image, batch["mask"]), batch)
+        if self.recipe.loss == "mask":
+            loss = mask_loss(self.model.detect(image), batch["mask"])  # type: ignore[operator]
+        else:
+            loss = self.loss(self.model(image, batch["mask"]), batch)
         self.log("train_loss", loss, on_epoch=True, on_step=False, prog_bar=True, batch_size=len(image))
         return loss
 
@@ -294,7 +300,8 @@ def train(
     console: Console | None = None,
 ) -> Path:
     """Train, and write to `out`: optimized_pixelrnn.pth (plain state dict) and .safetensors (ours) of the epoch with the best
-    hole PSNR in validation, metrics.csv, loss_curve.png, pictures/, checkpoints/. Returns the path of the .safetensors.
+    hole PSNR in validation (the best IoU where the detector alone is trained), metrics.csv, loss_curve.png, pictures/ and
+    checkpoints/. Returns the path of the .safetensors.
 
     resume: go on from out/checkpoints/last.ckpt. Ctrl-C writes all of that, too, then raises KeyboardInterrupt.
     Raises PixelRNNError for data or weights that cannot be used, or a device that is not there.
@@ -302,13 +309,17 @@ def train(
     console = console or Console()
     train_data, valid_data = make_datasets(folders, recipe)
     L.seed_everything(recipe.seed, verbose=False)
-    model = _start(recipe, options).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model = _start(recipe, options)
+    if recipe.loss == "mask" and not hasattr(model, "detect"):
+        raise PixelRNNError(f"loss mask: model {recipe.model} has no detector to train. Choose another loss or model.")
+    model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     last = out / "checkpoints" / "last.ckpt"
     if resume and not last.is_file():
         raise PixelRNNError(f"{last}: nothing to go on from. Start without --resume.")
     timer = Timer(timedelta(minutes=recipe.minutes) if recipe.minutes else None, interval="step", verbose=False)
     history = History(out, console, timer)
-    best = ModelCheckpoint(out / "checkpoints", "best", monitor="hole_psnr", mode="max", enable_version_counter=False)
+    measure = "mask_iou" if recipe.loss == "mask" else "hole_psnr"
+    best = ModelCheckpoint(out / "checkpoints", "best", monitor=measure, mode="max", enable_version_counter=False)
     newest = ModelCheckpoint(out / "checkpoints", "last", save_on_exception=True, enable_version_counter=False)
     callbacks: list[Callback] = [timer, LearningRate(recipe, timer), history, best, newest]
     if recipe.ema:

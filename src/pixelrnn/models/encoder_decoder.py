@@ -133,6 +133,12 @@ class OptimizedPixelRNN(nn.Module):
             nn.init.normal_(head.weight, std=1e-3)  # an untrained network leaves the smooth fill as it is
             nn.init.zeros_(head.bias)  # type: ignore[arg-type]
 
+    def detect(self, image: torch.Tensor) -> torch.Tensor:
+        """The occlusion alone, at a fifth of the cost: image (B, 3, H, W) in [0, 1] to mask_logits (B, 1, H, W)."""
+        height, width = image.shape[-2:]
+        logits: torch.Tensor = self.detector(pad_to_multiple(image, 16))
+        return logits[..., :height, :width]
+
     def _scan(self, channels: int) -> nn.Module:
         if self.config.scan == "gru":
             return GRUScan(channels, self.config.scan_hidden)
