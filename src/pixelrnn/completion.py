@@ -14,8 +14,8 @@ from .image import as_rgb, grow, paste_known, read_image, read_mask, resize, to_
 DEFAULT_WEIGHTS = "bedrooms"
 WORK_SIDE = 640  # a larger picture is completed at this long side, then brought to its size: memory stays bounded
 GROWTH = 2  # pixels by which a detected occlusion is grown: compression leaves a ring of its colour around it
-# An occlusion is what is more likely covered than not, near a core of 5 x 5 pixels that is surely so. On 80 clean photographs of the
-# validation set this takes false alarms from 2.0% of the pixels to 0.8%; what is found on the pairs stays the same.
+# An occlusion is what is more likely covered than not, near a core of 5 x 5 pixels that is surely so. On 80 clean validation
+# photographs this takes false alarms from 2.0% of the pixels to 0.8%; what is found on the pairs stays the same.
 SURE, CORE, NEAR = 2.0, 2, 8  # logit, and radii in pixels
 
 
