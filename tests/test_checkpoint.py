@@ -3,6 +3,7 @@
 import json
 import os
 import pickle
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -177,9 +178,19 @@ def test_a_header_that_does_not_describe_the_weights_is_refused_with_the_name_of
 
 def test_weights_that_do_not_fit_the_header_name_the_tensor(tmp_path: Path) -> None:
     model = build(SMALL)
-    header = {"model": "optimized_pixelrnn", "config": {**SMALL[1], "scan_hidden": 4}, "about": {}}
+    header = {"model": "optimized_pixelrnn", "config": {**asdict(model.config), "scan_hidden": 4}, "about": {}}
     save_file(model.state_dict(), tmp_path / "a.safetensors", metadata={"pixelrnn": json.dumps(header)})
     with pytest.raises(PixelRNNError, match=r"do not fit its own model optimized_pixelrnn \(size mismatch for filler\.bottom"):
+        checkpoint.load(tmp_path / "a.safetensors")
+
+
+def test_a_header_without_an_option_is_of_another_version_and_refused(tmp_path: Path) -> None:
+    model = build(SMALL)
+    config = asdict(model.config)
+    del config["smooth_start"]
+    header = {"model": "optimized_pixelrnn", "config": config, "about": {}}
+    save_file(model.state_dict(), tmp_path / "a.safetensors", metadata={"pixelrnn": json.dumps(header)})
+    with pytest.raises(PixelRNNError, match="saved by a version without smooth_start"):
         checkpoint.load(tmp_path / "a.safetensors")
 
 

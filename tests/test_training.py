@@ -166,7 +166,11 @@ def test_results_go_to_kaggles_folder_where_it_exists(tmp_path, monkeypatch):
 
 def start(data, out, *words):
     command = [sys.executable, str(ROOT / "train.py"), str(data), "-o", str(out), *SMALL, "epochs=40", *words]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+    def heed_ctrl_c():  # which a test run in the background of a script was told to ignore
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, preexec_fn=heed_ctrl_c)
 
 
 def wait_for_epoch(process, out, epoch):
