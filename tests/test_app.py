@@ -7,15 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
-
-from conftest import draw_room
-
-pytest.importorskip("streamlit")
-
 import streamlit as st
+from PIL import Image
 from streamlit.testing.v1 import AppTest
 
+from conftest import draw_room
 from pixelrnn import completion
 from pixelrnn.app import page
 from pixelrnn.backends import Output
