@@ -14,16 +14,18 @@ TOLERANCE = {
 }
 SIZES = [(1, 1, 1), (1, 1, 37), (1, 37, 1), (1, 17, 23), (2, 64, 48)]  # batch, height, width
 
-_SMALL: dict[str, Any] = {
+SMALL: dict[str, Any] = {
     "widths": (8, 12, 16),
     "depths": (1, 1, 2),
     "detector_widths": (8, 10, 12),
     "detector_depths": (1, 1, 1),
     "scan_hidden": 6,
 }
-_OPTIONS = {"optimized_pixelrnn": [{}, *({"scan": scan, **_SMALL} for scan in ("convlstm", "gru", "none"))]}
+SCANS = ("convlstm", "lstm", "gru", "none")
+_OPTIONS = {"optimized_pixelrnn": [{}, *({"scan": scan, **SMALL} for scan in SCANS)]}
 VARIANTS = [(name, options) for name in list_models() for options in _OPTIONS.get(name, [{}])]
 IGNORES_MASKS = {"baseline"}
+TAKES_NO_GUIDE = {"baseline"}
 
 
 def variant_id(variant: Any) -> str:
@@ -75,10 +77,11 @@ def assert_well_formed(prediction: Prediction, image: torch.Tensor) -> None:
         assert extra is None or (extra.shape == (size, 1, height, width) and extra.isfinite().all())
 
 
-def untrained_parts(model: nn.Module, batches: int = 8, side: int = 64) -> dict[str, torch.Tensor]:
+def untrained_parts(model: nn.Module, guided: bool, batches: int = 8, side: int = 64) -> dict[str, torch.Tensor]:
     """Where no gradient arrives over several random batches, per parameter, for those that have such a place.
 
-    bool (outputs, inputs) of a weight, its kernel elements summed, or (outputs,) of a bias; with and without a mask in turns.
+    bool (outputs, inputs) of a weight, its kernel elements summed, or (outputs,) of a bias; with and without a mask in turns,
+    and where `guided` half of both with a guide.
     """
     model.train()
     for parameter in model.parameters():
@@ -90,7 +93,8 @@ def untrained_parts(model: nn.Module, batches: int = 8, side: int = 64) -> dict[
         image, mask = batch(seed, 2, side, side)
         model.zero_grad()
         generator = torch.Generator().manual_seed(seed)
-        prediction = model(image, mask if seed % 2 else None)
+        guide = nn.functional.avg_pool2d(image, 8) if guided and seed % 4 > 1 else None
+        prediction = model(image, mask if seed % 2 else None, guide)
         outputs = [output for output in prediction if output is not None]
         sum((output * torch.randn(output.shape, generator=generator)).sum() for output in outputs).backward()
         for name, parameter in model.named_parameters():

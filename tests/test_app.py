@@ -44,7 +44,7 @@ class Stub:
         self.name, self.shade = "stub", len(Path(weights).stem) * 10
         self.plain = Path(weights).stem == "plain"
 
-    def __call__(self, image: np.ndarray, mask: np.ndarray) -> Output:
+    def __call__(self, image: np.ndarray, mask: np.ndarray, guide: np.ndarray | None = None) -> Output:
         Stub.runs += 1
         deviation = None if self.plain else np.full(mask.shape, np.log(0.1), np.float32)
         return Output(np.full_like(image, self.shade / 255), deviation)

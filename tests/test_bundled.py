@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from pixelrnn import Completer, checkpoint
-from pixelrnn.evaluation import classical, mask_iou, score_case
+from pixelrnn.evaluation import mask_iou, score_case
 from pixelrnn.image import read_image
 from pixelrnn.occluders import described_square
+from pixelrnn.peers import classical
 from pixelrnn.rooms import render_bedroom
 
 ROOT = Path(__file__).parent.parent

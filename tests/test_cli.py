@@ -1,5 +1,6 @@
 """The command, as a user runs it: where results go, what is said, and that bad input costs one line and nothing else."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -150,9 +151,11 @@ def test_rendered_bedrooms_train_a_network_that_completes(place, pixelrnn):
         "size=32",
         "epochs=1",
         "batch_size=2",
+        "--from-scratch",
         *(f"{k}={list(v) if isinstance(v, tuple) else v}" for k, v in SMALL.items()),
     )
     assert code == 0, errors
+    assert "starting from fresh weights;" in said
     weights = re.search(r"--weights (\S+)", said)[1]
     assert Path("outputs/optimized_pixelrnn.pth").is_file()
     assert Path("outputs/loss_curve.png").is_file()
@@ -196,15 +199,35 @@ def test_evaluate_prints_methods_beside_each_other_and_writes_json_and_html(plac
         "weights.safetensors",
         "--against",
         "telea, ns,mean",
+        "--blind",
+        "--raw",
+        "--size",
+        "32",
+        "--clean",
+        "photos",
         "--json",
         "r.json",
+        "--markdown",
+        "r.md",
         "--html",
         "r.html",
     )
     assert code == 0, errors
-    for word in ("weights.safetensors", "telea", "ns", "mean", "hole", "10-20 %"):
+    for word in ("weights.safetensors", "(blind)", "(raw)", "telea", "ns", "mean", "hole", "10-20 %", "precision", "clean"):
         assert word in said
-    assert Path("r.json").stat().st_size > 100
+    document = json.loads(Path("r.json").read_text())
+    ours = {"weights.safetensors", "weights.safetensors (blind)", "weights.safetensors (raw)"}
+    assert set(document["sets"]["one"]) == ours | {"telea", "ns", "mean"}
+    figures = document["sets"]["one"]
+    assert figures["weights.safetensors"]["changed"] == 0
+    assert figures["weights.safetensors (raw)"]["changed"] > 50
+    assert figures["weights.safetensors (raw)"]["hole_psnr"] == pytest.approx(figures["weights.safetensors"]["hole_psnr"])
+    assert figures["weights.safetensors (blind)"]["mask_iou"] is not None
+    assert figures["weights.safetensors (blind)"]["ungrown_iou"] is not None
+    assert set(document["calibration"]["one"]) == {"weights.safetensors"}
+    assert document["clean"]["weights.safetensors"]["pictures"] == 3
+    assert document["settings"] == {"cases": ["cases"], "size": 32, "clean": "photos", "device": "cpu"}
+    assert "| one | telea | 1 |" in Path("r.md").read_text()
     assert "<html" in Path("r.html").read_text()
 
 

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pixelrnn import Completer, PixelRNNError
+from pixelrnn import Completer, PixelRNNError, checkpoint
 from pixelrnn.backends import Output
 from pixelrnn.completion import WORK_SIDE
 from pixelrnn.image import grow, write_image
+from pixelrnn.models import create_model
 
 
 class Grey:
@@ -16,7 +17,7 @@ class Grey:
     def __init__(self, sees: bool = True, knows: bool = True) -> None:
         self.sees, self.knows, self.shapes = sees, knows, []
 
-    def __call__(self, image, mask):
+    def __call__(self, image, mask, guide=None):
         self.shapes.append(image.shape)
         deviation = np.full(image.shape[1:], np.log(0.1), np.float32)
         return Output(np.full_like(image, 0.5), deviation if self.knows else None)
@@ -51,9 +52,9 @@ def test_what_lies_under_the_mask_does_not_reach_the_network(picture, hole):
     seen = []
 
     class Spy(Grey):
-        def __call__(self, image, mask):
+        def __call__(self, image, mask, guide=None):
             seen.append(image)
-            return super().__call__(image, mask)
+            return super().__call__(image, mask, guide)
 
     other = picture.copy()
     other[hole] = 255 - other[hole]
@@ -68,6 +69,32 @@ def test_a_painted_occlusion_is_found_and_grown_past_its_ring(picture, hole):
     assert result.mask_source == "detected"
     np.testing.assert_array_equal(result.mask, grow(hole, 2))
     np.testing.assert_array_equal(result.image[~result.mask], occluded[~result.mask])
+
+
+def test_the_occlusion_itself_is_told_without_the_ring_that_filling_needs(picture, hole):
+    occluded = np.where(hole[..., None], np.uint8(0), picture)
+    found, source = Completer(Grey()).detect(occluded, grown=False)
+    np.testing.assert_array_equal(found, hole)
+    assert source == "detected"
+
+
+def test_a_guide_reaches_the_network_as_it_is_and_one_that_takes_none_says_so(picture, hole, tmp_path):
+    seen = []
+
+    class Spy(Grey):
+        def __call__(self, image, mask, guide=None):
+            seen.append(guide)
+            return super().__call__(image, mask, guide)
+
+    guide = np.random.default_rng(1).integers(0, 256, (32, 48, 3), dtype=np.uint8)
+    write_image(tmp_path / "guide.png", guide)
+    Completer(Spy())(picture, hole, guide=guide)
+    Completer(Spy())(picture, hole, guide=tmp_path / "guide.png")
+    for given in seen:
+        np.testing.assert_allclose(given, guide.transpose(2, 0, 1) / 255, atol=1e-6)
+    checkpoint.save(tmp_path / "baseline.safetensors", create_model("baseline"), {})
+    with pytest.raises(PixelRNNError, match="takes no guide"):
+        Completer.from_pretrained(tmp_path / "baseline.safetensors")(picture, hole, guide=guide)
 
 
 def test_a_picture_with_nothing_missing_comes_back_as_it_is(picture):

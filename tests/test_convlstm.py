@@ -8,7 +8,7 @@ from torch import nn
 
 from contract import TOLERANCE
 from pixelrnn.models.convlstm import ConvLSTM, ConvLSTMCell, ConvLSTMScan, scan
-from pixelrnn.models.layers import GRUScan
+from pixelrnn.models.layers import GatedScan
 
 FLOAT64 = TOLERANCE[torch.float64]
 Array = np.ndarray
@@ -138,7 +138,7 @@ def test_the_convlstm_scan_equals_a_plain_loop_over_rows_and_columns() -> None:
     output = model(x)
     gain, shift = (p.detach().numpy()[:, None, None] for p in (model.norm.weight, model.norm.bias))
     for picture, result in zip(x.numpy(), output, strict=True):
-        y = (picture - picture.mean()) / np.sqrt(picture.var() + 1e-5) * gain + shift
+        y = (picture - picture.mean(0)) / np.sqrt(picture.var(0) + 1e-5) * gain + shift
         rows, columns = y.transpose(1, 0, 2), y.transpose(2, 0, 1)
         down, up, right, left = model.directions
         features = np.concatenate(
@@ -154,35 +154,46 @@ def test_the_convlstm_scan_equals_a_plain_loop_over_rows_and_columns() -> None:
         torch.testing.assert_close(result, torch.from_numpy(expected), **FLOAT64)
 
 
-def walk_gru(gru: nn.GRU, lines: Array, suffix: str) -> Array:
-    """The hidden states (T, hidden, N) of a GRU (Cho et al. 2014 as PyTorch has it) over the N sequences (T, C, N)."""
+def walk_gated(cell: nn.RNNBase, lines: Array, suffix: str) -> Array:
+    """The hidden states (T, hidden, N) of a GRU (Cho et al. 2014 as PyTorch has it) or LSTM over the N sequences (T, C, N)."""
     wi, wh, bi, bh = (
-        getattr(gru, f"{name}_l0{suffix}").detach().numpy() for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+        getattr(cell, f"{name}_l0{suffix}").detach().numpy() for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
     )
-    h, hidden = np.zeros((gru.hidden_size, lines.shape[2])), []
+    h = c = np.zeros((cell.hidden_size, lines.shape[2]))
+    hidden = []
     for line in lines:
-        (ri, zi, ni), (rh, zh, nh) = np.split(wi @ line + bi[:, None], 3), np.split(wh @ h + bh[:, None], 3)
-        r, z = sigmoid(ri + rh), sigmoid(zi + zh)
-        h = (1 - z) * np.tanh(ni + r * nh) + z * h
+        x, y = wi @ line + bi[:, None], wh @ h + bh[:, None]
+        if cell.mode == "GRU":
+            (ri, zi, ni), (rh, zh, nh) = np.split(x, 3), np.split(y, 3)
+            r, z = sigmoid(ri + rh), sigmoid(zi + zh)
+            h = (1 - z) * np.tanh(ni + r * nh) + z * h
+        else:
+            i, f, g, o = np.split(x + y, 4)
+            c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
+            h = sigmoid(o) * np.tanh(c)
         hidden.append(h)
     return np.stack(hidden)
 
 
-def test_the_gru_scan_equals_a_plain_loop_over_rows_and_columns() -> None:
-    model, x = randomise(GRUScan(3, 2)), random(2, 3, 5, 4)
+def both_ways(cell: nn.RNNBase, lines: Array) -> Array:
+    """The sequences (T, C, N) forwards and backwards, (T, 2 hidden, N)."""
+    back = walk_gated(cell, lines[::-1], "_reverse")[::-1]
+    return np.concatenate([walk_gated(cell, lines, ""), back], axis=1)
+
+
+GATED = pytest.mark.parametrize("kind", [nn.GRU, nn.LSTM], ids=["gru", "lstm"])
+
+
+@GATED
+def test_the_gated_scan_equals_a_plain_loop_over_rows_and_then_over_columns_of_what_they_say(kind) -> None:
+    model, x = randomise(GatedScan(3, 2, kind)), random(2, 3, 5, 4)
     output = model(x)
     gain, shift = (p.detach().numpy()[:, None, None] for p in (model.norm.weight, model.norm.bias))
     for picture, result in zip(x.numpy(), output, strict=True):
         y = (picture - picture.mean(0)) / np.sqrt(picture.var(0) + 1e-5) * gain + shift
-        along_rows, along_columns = y.transpose(2, 0, 1), y.transpose(1, 0, 2)  # (W, C, H): all rows at once; (H, C, W)
-        features = np.concatenate(
-            [
-                walk_gru(model.rows, along_rows, "").transpose(1, 2, 0),
-                walk_gru(model.rows, along_rows[::-1], "_reverse")[::-1].transpose(1, 2, 0),
-                walk_gru(model.columns, along_columns, "").transpose(1, 0, 2),
-                walk_gru(model.columns, along_columns[::-1], "_reverse")[::-1].transpose(1, 0, 2),
-            ]
-        )
+        rows = both_ways(model.rows, y.transpose(2, 0, 1))  # (W, C, H): all rows at once, to (W, 2 hidden, H)
+        columns = both_ways(model.columns, rows.transpose(2, 1, 0))  # (H, 2 hidden, W), to the same
+        features = np.concatenate([rows.transpose(1, 2, 0), columns.transpose(1, 0, 2)])
         mixed = np.einsum("dc,chw->dhw", model.mix.weight.detach().numpy(), features)
         expected = picture + mixed + model.mix.bias.detach().numpy()[:, None, None]
         torch.testing.assert_close(result, torch.from_numpy(expected), **FLOAT64)
@@ -201,17 +212,12 @@ CORNERS = pytest.mark.parametrize("corner", [(0, 0), (0, -1), (-1, 0), (-1, -1)]
 @CORNERS
 @pytest.mark.parametrize("size", [(8, 8), (5, 9), (9, 5)], ids=str)
 def test_the_convlstm_scan_carries_a_corner_to_the_opposite_corner(size, corner) -> None:
-    model = randomise(ConvLSTMScan(3, 4))
-    model.norm = nn.Identity()  # its mean over the picture would reach everywhere by itself
     y, x = corner
-    assert reached(model, *size, y, x)[-1 - y, -1 - x]
+    assert reached(randomise(ConvLSTMScan(3, 4)), *size, y, x)[-1 - y, -1 - x]
 
 
+@GATED
 @CORNERS
-def test_the_gru_scan_reaches_its_row_and_column_and_two_of_them_the_opposite_corner(corner) -> None:
-    once, twice = randomise(GRUScan(3, 4)), nn.Sequential(randomise(GRUScan(3, 4)), randomise(GRUScan(3, 4), seed=2))
-    y, x = corner
-    cross = torch.zeros(6, 7, dtype=torch.bool)
-    cross[y] = cross[:, x] = True
-    assert torch.equal(reached(once, 6, 7, y, x), cross)
-    assert reached(twice, 6, 7, y, x).all()
+@pytest.mark.parametrize("size", [(8, 8), (5, 9), (9, 5)], ids=str)
+def test_the_gated_scan_lets_each_position_hear_of_all_others(size, corner, kind) -> None:
+    assert reached(randomise(GatedScan(3, 4, kind)), *size, *corner).all()

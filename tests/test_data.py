@@ -9,6 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
 from conftest import CORNERS, Paired, draw_room
@@ -362,6 +363,40 @@ def test_the_share_asked_for_stays_whole_in_training_and_none_for_validation(pho
             whole.append(not item["mask"].any())
             assert not whole[-1] or torch.equal(item["image"], item["target"])
         assert np.mean(whole) == pytest.approx(share, abs=0.03 if share else 0)
+
+
+def test_the_described_style_is_one_black_square_elsewhere_each_epoch_as_a_jpeg_keeps_it(photographs: list[Path]) -> None:
+    dataset, corners = OccludedPhotographs(photographs, 40, style="square"), set()
+    for epoch in range(20):
+        dataset.set_epoch(epoch)
+        item = dataset[0]
+        rows, columns = (np.flatnonzero(item["mask"][0].any(axis).numpy()) for axis in (1, 0))
+        assert item["mask"].sum() == len(rows) * len(columns) == 12 * 12
+        inside = F.max_pool2d(1 - item["mask"], 9, stride=1, padding=4) == 0
+        assert (item["image"] * inside).max() < 0.1
+        known = F.max_pool2d(item["mask"], 17, stride=1, padding=8) == 0
+        assert ((item["image"] - item["target"]).abs() * known).mean() < 0.02
+        corners.add((rows[0], columns[0]))
+    assert len(corners) > 10
+
+
+def test_photographs_of_any_mode_and_size_are_read(tmp_path: Path) -> None:
+    room = Image.fromarray(draw_room(np.random.default_rng(0), 300, 200))
+    pictures = {
+        "grey.png": room.convert("L"),
+        "cmyk.jpg": room.convert("CMYK"),
+        "alpha.png": room.convert("RGBA"),
+        "palette.gif": room.convert("P"),
+        "dot.png": room.resize((1, 1)),
+        "line.png": room.resize((1, 90)),
+        "huge.jpg": room.resize((3000, 4000)),
+    }
+    for name, picture in pictures.items():
+        picture.save(tmp_path / name)
+    for augment in (True, False):
+        for item in OccludedPhotographs([tmp_path / name for name in pictures], 32, augment=augment):
+            assert item["image"].shape == item["target"].shape == (3, 32, 32)
+            assert item["name"] in {"dot", "line"} or item["target"].std() > 0.03
 
 
 def test_a_foreign_patch_comes_from_another_photograph(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,11 +1,12 @@
-"""SSIM and PSNR against scikit-image."""
+"""SSIM, PSNR and gradient magnitude similarity against scikit-image and SciPy."""
 
 import numpy as np
 import pytest
 import torch
+from scipy import ndimage
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from pixelrnn.metrics import psnr, ssim
+from pixelrnn.metrics import gms, psnr, split_error, ssim, ssim_map
 
 TOLERANCE = {torch.float64: 1e-6, torch.float32: 1e-4}
 
@@ -74,3 +75,68 @@ def test_psnr_is_finite_for_equal_pictures_and_nan_without_missing_pixels() -> N
     mask = torch.zeros(2, 1, 9, 5)
     mask[0, 0, 0, 0] = 1
     assert psnr(x, x, mask).isnan().tolist() == [False, True]
+
+
+def test_the_map_of_ssim_is_that_of_scikit_image_without_its_border() -> None:
+    x, y = pictures(30, 24)
+    options = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False, "data_range": 1, "channel_axis": 0}
+    expected = [structural_similarity(a, b, full=True, **options)[1][:, 5:-5, 5:-5] for a, b in zip(x, y, strict=True)]
+    np.testing.assert_allclose(ssim_map(torch.from_numpy(x), torch.from_numpy(y)), expected, atol=1e-6)
+
+
+def gms_by_scipy(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """The map (H, W) of two pictures (3, H, W); SciPy's Prewitt filter is three times the paper's."""
+
+    def magnitude(picture: np.ndarray) -> np.ndarray:
+        luma = 0.299 * picture[0] + 0.587 * picture[1] + 0.114 * picture[2]
+        return np.hypot(*(ndimage.prewitt(luma, axis, mode="nearest") / 3 for axis in (0, 1)))
+
+    a, b = magnitude(x), magnitude(y)
+    return (2 * a * b + 0.0026) / (a * a + b * b + 0.0026)
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (1, 30), (37, 23)])
+def test_gradient_magnitude_similarity_matches_scipy(height: int, width: int, dtype: torch.dtype) -> None:
+    x, y = pictures(height, width)
+    mask = np.random.default_rng(1).random((2, 1, height, width)) < 0.4
+    mask[:, 0, 0, 0] = True
+    maps = np.stack([gms_by_scipy(a, b) for a, b in zip(x, y, strict=True)])
+    first, second = (torch.from_numpy(a).to(dtype) for a in (x, y))
+    assert gms(first, second).numpy() == pytest.approx(maps.mean(axis=(1, 2)), abs=TOLERANCE[dtype])
+    masked = [one[missing[0]].mean() for one, missing in zip(maps, mask, strict=True)]
+    assert gms(first, second, torch.from_numpy(mask)).numpy() == pytest.approx(np.array(masked), abs=TOLERANCE[dtype])
+
+
+def test_gradient_magnitude_similarity_is_one_for_equal_pictures_and_falls_with_blur() -> None:
+    x = pictures(40, 40)[0]
+    soft, softer = (torch.from_numpy(ndimage.gaussian_filter(x, (0, 0, sigma, sigma))) for sigma in (0.5, 2))
+    sharp = torch.from_numpy(x)
+    assert gms(sharp, sharp).tolist() == pytest.approx([1, 1])
+    assert (gms(sharp, softer) < gms(sharp, soft)).all()
+    assert gms(sharp, soft, torch.zeros(2, 1, 40, 40)).isnan().all()
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (9, 50), (64, 48)])
+def test_structure_and_texture_of_an_error_are_what_scipys_gaussian_keeps_and_leaves(height, width, dtype: torch.dtype) -> None:
+    x, y = pictures(height, width)
+    mask = np.random.default_rng(1).random((2, 1, height, width)) < 0.4
+    mask[:, 0, 0, 0] = True
+    error = (x - y) * mask
+    blurred = np.stack([ndimage.gaussian_filter(one, (0, 4, 4), mode="nearest", truncate=4) for one in error])
+    found = split_error(torch.from_numpy(error).to(dtype), torch.from_numpy(mask))
+    for part, values in zip((blurred, error - blurred), found, strict=True):
+        expected = [np.sqrt(np.mean(one[:, missing[0]] ** 2)) for one, missing in zip(part, mask, strict=True)]
+        assert values.numpy() == pytest.approx(np.array(expected), abs=TOLERANCE[dtype])
+
+
+def test_a_shift_of_a_whole_region_is_structure_and_noise_is_texture() -> None:
+    mask = torch.zeros(1, 1, 96, 96)
+    mask[..., 16:80, 16:80] = 1
+    noise = torch.randn(1, 3, 96, 96, generator=torch.Generator().manual_seed(0))
+    structure, texture = split_error(10 * mask.expand(-1, 3, -1, -1), mask)
+    assert structure.item() > 4 * texture.item()
+    structure, texture = split_error(10 * noise * mask, mask)
+    assert texture.item() > 4 * structure.item()
+    assert all(part.isnan().all() for part in split_error(noise, torch.zeros(1, 1, 96, 96)))

@@ -12,7 +12,10 @@ from torch.nn import functional as F
 
 from contract import (
     IGNORES_MASKS,
+    SCANS,
     SIZES,
+    SMALL,
+    TAKES_NO_GUIDE,
     TOLERANCE,
     VARIANTS,
     assert_same,
@@ -26,6 +29,7 @@ from contract import (
 from pixelrnn import checkpoint
 from pixelrnn.errors import PixelRNNError
 from pixelrnn.models import create_model, list_models
+from pixelrnn.models.encoder_decoder import steepness
 
 FLOAT32 = TOLERANCE[torch.float32]
 every_model = pytest.mark.parametrize("variant", VARIANTS, ids=variant_id)
@@ -112,13 +116,13 @@ def test_saving_and_loading_gives_the_same_model(variant, tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("variant", [v for v in VARIANTS if v[0] != "baseline"], ids=variant_id)
 def test_every_channel_of_every_weight_gets_a_gradient(variant) -> None:
-    untrained = untrained_parts(build(variant))
+    untrained = untrained_parts(build(variant), variant[0] not in TAKES_NO_GUIDE)
     assert not untrained, {name: int(dead.sum()) for name, dead in untrained.items()}
 
 
 def test_the_described_network_leaves_the_hidden_half_and_the_forget_gate_untrained() -> None:
     model = build(("baseline", {}))
-    untrained = untrained_parts(model)
+    untrained = untrained_parts(model, guided=False)
     assert set(untrained) == {"convlstm.conv.weight", "convlstm.conv.bias"}
     weight, bias = torch.zeros(1024, 512, dtype=torch.bool), torch.zeros(1024, dtype=torch.bool)
     weight[:, 256:] = weight[256:512] = bias[256:512] = True
@@ -164,11 +168,100 @@ def test_the_baseline_equals_a_plain_restatement_of_the_described_network(height
     torch.testing.assert_close(output, expected, **FLOAT32)
 
 
-@every_model
-def test_a_guide_is_refused_and_not_ignored(variant) -> None:
+@pytest.mark.parametrize("name", sorted(TAKES_NO_GUIDE))
+def test_a_model_that_takes_no_guide_refuses_one(name: str) -> None:
     image, mask = batch(0, 1, 16, 16)
-    with pytest.raises(ValueError, match="guide"):
-        build(variant)(image, mask, guide=image)
+    with pytest.raises(ValueError, match="takes no guide"):
+        build((name, {}))(image, mask, guide=image)
+
+
+guided_model = pytest.mark.parametrize("variant", [v for v in VARIANTS if v[0] not in TAKES_NO_GUIDE], ids=variant_id)
+
+
+def coarse(picture: torch.Tensor, factor: int) -> torch.Tensor:
+    """A picture reduced by an integer factor."""
+    return F.avg_pool2d(picture, factor)
+
+
+@guided_model
+@pytest.mark.parametrize("factor", [1, 4, 8])
+def test_the_untrained_answer_reduced_to_the_guides_size_agrees_with_the_guide_inside_the_hole(variant, factor: int) -> None:
+    yy, xx = torch.linspace(0.2, 0.8, 64)[:, None], torch.linspace(-0.2, 0.2, 96)
+    truth, mask = (yy + xx).expand(1, 3, 64, 96).clamp(0, 1), torch.zeros(1, 1, 64, 96)
+    mask[..., 16:48, 24:72] = 1
+    answer = predict(build(variant), 1 - truth, mask, coarse(truth, factor)).image  # the surroundings say the opposite
+    wrong = (coarse(answer, factor) - coarse(truth, factor)).abs() * (coarse(mask, factor) == 1)
+    assert wrong.max() < 0.05
+    assert (coarse(predict(build(variant), 1 - truth, mask).image - truth, factor)).abs()[
+        ..., 32 // factor, 40 // factor
+    ].min() > 0
+
+
+@guided_model
+@pytest.mark.parametrize("size", [(1, 1), (3, 70), (40, 2), (64, 64)], ids=str)
+def test_a_guide_of_any_size_serves(variant, size) -> None:
+    image, mask = batch(8, 2, 37, 50)
+    for masks in (mask, None):
+        assert_well_formed(predict(build(variant), image, masks, torch.rand(2, 3, *size)), image)
+
+
+@guided_model
+def test_only_what_a_guide_shows_in_the_hole_matters(variant) -> None:
+    model, (image, mask) = build(variant), batch(8, 1, 32, 48)
+    guide, other = batch(9, 1, 32, 48)[0], batch(10, 1, 32, 48)[0]
+    one = predict(model, image, mask, guide)
+    assert_same(one, predict(model, image, mask, torch.where(mask.bool(), guide, other)))
+    assert not torch.equal(one.image, predict(model, image, mask, other).image)
+
+
+@guided_model
+def test_a_guide_meant_for_one_of_two_changes_that_one_alone(variant) -> None:
+    model, (image, mask) = build(variant), batch(11, 2, 37, 50)
+    guide = batch(12, 2, 8, 8)[0]
+    with torch.no_grad():
+        mixed, with_guide, without = (
+            model.fill(image, mask, *more) for more in ((guide, torch.tensor([True, False])), (guide,), ())
+        )
+    for mixed_part, with_part, without_part in zip(mixed, with_guide, without, strict=True):
+        torch.testing.assert_close(mixed_part, torch.stack([with_part[0], without_part[1]]), **FLOAT32)
+
+
+def test_without_a_guide_the_weights_of_its_channel_change_nothing() -> None:
+    model, (image, mask) = build(VARIANTS[-1]), batch(13, 1, 32, 48)
+    assert VARIANTS[-1][0] not in TAKES_NO_GUIDE
+    guide = coarse(image, 4)
+    before = predict(model, image, mask), predict(model, image, mask, guide)
+    model.filler.stem[1].weight.data[:, 4 * 16 :] += 1  # PixelUnshuffle(4) makes sixteen channels of the fifth
+    assert_same(before[0], predict(model, image, mask))
+    assert not torch.equal(before[1].log_std, predict(model, image, mask, guide).log_std)
+
+
+@pytest.mark.parametrize("corner", [0, -1])
+@pytest.mark.parametrize("scan", SCANS)
+def test_a_corner_hears_of_the_opposite_one_through_a_scan_and_not_without(scan: str, corner: int) -> None:
+    # the filler alone: the smooth start and the detector are not the scan's. To one side its convolutions reach 8 positions on
+    # the grid of 4 px, 6 on that of 8, 6 on that of 16, and less than a cell of each more: 176 + 28 px
+    side = 256
+    model = create_model("optimized_pixelrnn", scan=scan, **SMALL).double().eval()
+    generator = torch.Generator().manual_seed(0)
+    for parameter in model.parameters():  # random and large: a gradient over many steps would be rounded to nothing
+        parameter.data = torch.randn(parameter.shape, generator=generator, dtype=torch.float64) * parameter[0].numel() ** -0.5
+    x = torch.rand(1, 5, side, side, generator=generator, dtype=torch.float64).requires_grad_()
+    model.filler(x)[0, :, corner, corner].square().sum().backward()
+    assert (x.grad[..., -1 - corner, -1 - corner] != 0).any() == (scan != "none")
+    assert (x.grad[..., corner, corner] != 0).any()
+
+
+def test_steepness_is_zero_between_equal_neighbours_and_an_eighth_for_one_grey_level() -> None:
+    image = torch.full((1, 3, 4, 5), 100 / 255)
+    assert not steepness(image).any()
+    image[:, 1, 2, 3] += 1 / 255  # one channel suffices
+    right, below = torch.zeros(4, 5), torch.zeros(4, 5)
+    right[2, 2:4] = below[1:3, 3] = 1 / 8
+    torch.testing.assert_close(steepness(image), torch.stack([right, below])[None])
+    black_and_white = torch.tensor([0.0, 1.0]).expand(1, 3, 2, 2)
+    torch.testing.assert_close(steepness(black_and_white)[0, 0, :, 0], torch.ones(2))
+    assert not steepness(torch.rand(1, 3, 1, 1)).any()
 
 
 def test_an_unknown_model_or_option_names_the_nearest() -> None:
@@ -178,8 +271,8 @@ def test_an_unknown_model_or_option_names_the_nearest() -> None:
         create_model("optimized_pixelrnn", width=(1, 2, 3))
     with pytest.raises(PixelRNNError, match="It has: none"):
         create_model("baseline", zzz=1)
-    with pytest.raises(ValueError, match="'gru', 'convlstm' or 'none', got 'lstm'"):
-        create_model("optimized_pixelrnn", scan="lstm")
+    with pytest.raises(ValueError, match="'convlstm', 'lstm', 'gru' or 'none', got 'rnn'"):
+        create_model("optimized_pixelrnn", scan="rnn")
 
 
 def test_the_kept_options_are_those_asked_for() -> None:

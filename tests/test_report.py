@@ -1,29 +1,32 @@
-"""Tables, JSON, sheets and pages hold the figures and the pictures they were given."""
+"""Tables, Markdown, JSON and sheets hold the figures and the pictures they were given."""
 
-import base64
 import io
 import json
+import math
 import re
 import tracemalloc
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 from rich.console import Console
 
 from pixelrnn import report
+from pixelrnn.calibration import Pixels
 from pixelrnn.errors import PixelRNNError
-from pixelrnn.evaluation import Record, Score, classical, read_cases
-from pixelrnn.image import read_image, write_image
+from pixelrnn.evaluation import Detection, Estimate, FalseAlarms, Record, Score
+from pixelrnn.image import read_image
 
 NAN = float("nan")
 RED, BLUE, GREEN = (200, 30, 30), (30, 30, 200), (20, 160, 60)
 
 
-def record(set_: str, missing: float, psnr: float, ssim: float = 0.9, iou: float = NAN) -> Record:
-    return Record(set_, "x", missing, 0.012, Score(psnr - 10, psnr, ssim, 0.25), iou)
+def record(set_: str, missing: float, psnr: float, ssim: float = 0.9, iou: float = NAN, id_: str = "x") -> Record:
+    score = Score(psnr - 10, 0.75, 0.875, psnr, ssim, psnr - 1, 0.5, 0.25)
+    mask = None if math.isnan(iou) else Detection(iou, 0.8, NAN, 1.5)
+    return Record(set_, id_, missing, 0.012, score, 34.0, mask)
 
 
 @pytest.fixture
@@ -48,10 +51,10 @@ def plain(colour: tuple[int, int, int], height: int, width: int) -> np.ndarray:
 def test_tables_have_a_row_per_method_and_group(results: dict[str, list[Record]]) -> None:
     text = printed(results)
     lines = [re.split(r"\s{2,}", line.strip()) for line in text.splitlines()]
-    assert ["square", "telea", "1", "9.0", "16.50", "26.50", "0.9000", "0.25", "12"] in lines
-    assert ["<ours> [v1]", "1", "9.0", "19.12", "29.12", "0.9000", "0.25", "12"] in lines
-    assert ["box", "telea", "1", "65.0", "14.50", "24.50", "0.9000", "0.25", "12"] in lines
-    assert ["60+ %", "telea", "1", "65.0", "14.50", "24.50", "0.9000", "0.25", "12"] in lines
+    assert ["square", "telea", "1", "9.0", "16.50", "0.750", "0.875", "0.9000", "0.25", "12"] in lines
+    assert ["<ours> [v1]", "1", "9.0", "19.12", "0.750", "0.875", "0.9000", "0.25", "12"] in lines
+    assert ["box", "telea", "1", "65.0", "14.50", "0.750", "0.875", "0.9000", "0.25", "12"] in lines
+    assert ["60+ %", "telea", "1", "65.0", "14.50", "0.750", "0.875", "0.9000", "0.25", "12"] in lines
     assert text.index("0-10 %") < text.index("60+ %")
     assert "IoU" not in text
     assert "nan" not in text
@@ -60,23 +63,83 @@ def test_tables_have_a_row_per_method_and_group(results: dict[str, list[Record]]
 
 def test_in_a_narrow_console_names_are_folded_and_figures_are_whole() -> None:
     text = printed({"a folder/with a long name.safetensors": [record("freeform", 0.25, 26.51, iou=0.75)]}, width=80)
-    assert all(figure in text for figure in ("25.0", "16.51", "26.51", "0.9000", "0.25", "12", "0.750"))
+    assert all(figure in text for figure in ("25.0", "16.51", "0.875", "0.9000", "0.25", "12", "0.750"))
 
 
 def test_the_best_method_of_a_group_is_marked(results: dict[str, list[Record]]) -> None:
     by_set = report.grids(results)[0]
     column = by_set.head.index("PSNR") - 2
-    best = {(group, method): cells[column][1] for group, rows in by_set.groups for method, cells in rows}
+    best = {(group, method): cells[column].best for group, rows in by_set.groups for method, cells in rows}
     assert [key for key, value in best.items() if value] == [("square", "<ours> [v1]"), ("box", "telea")]
     alone = report.grids({"telea": results["telea"]})[0]
-    assert not any(best for _, rows in alone.groups for _, cells in rows for _, best in cells)
+    assert not any(cell.best for _, rows in alone.groups for _, cells in rows for cell in cells)
 
 
-def test_mask_iou_is_shown_for_a_blind_evaluation_alone() -> None:
-    text = printed({"ours": [record("square", 0.09, 26, iou=0.75)], "other": [record("square", 0.09, 25)]})
-    assert "IoU" in text
-    assert "0.750" in text
-    assert "–" in text
+def test_detection_is_a_table_of_the_blind_methods_alone() -> None:
+    results = {"other": [record("square", 0.09, 25)], "ours (blind)": [record("square", 0.09, 26, iou=0.75)]}
+    (grid,) = (grid for grid in report.grids(results) if grid.title == "Detection")
+    (_, [(method, cells)]) = grid.groups[0]
+    assert method == "ours (blind)"
+    assert [cell.text for cell in cells] == ["0.750", "0.800", "–", "1.50", "–", "–", "–", "–"]
+    assert "Detection" not in report.to_markdown({"other": results["other"]})
+    assert "0.750" in printed(results)
+
+
+def many(gain: float, pixels: bool = False) -> list[Record]:
+    """Ten pictures of very different difficulty; `pixels`: deviations of 0.1 to 0.5, all errors 0.3."""
+    kept = Pixels(np.linspace(0.1, 0.5, 50, dtype=np.float32), np.full((50, 3), 0.29, np.float32)) if pixels else None
+    return [replace(record("a|b", 0.2, 20 + 2 * i + gain, id_=str(i)), pixels=kept) for i in range(10)]
+
+
+def test_the_paired_difference_is_the_first_method_minus_the_other_with_a_narrow_interval() -> None:
+    results = {"ours": many(1.5), "telea": many(0)}
+    assert "Paired" not in {grid.title for grid in report.grids(results, brief=True)}
+    document = report.to_json(results)["differences"]["a|b"]
+    assert list(document) == ["telea"]
+    assert document["telea"]["hole_psnr"] == pytest.approx(1.5)
+    assert document["telea"]["interval"]["hole_psnr"] == pytest.approx([1.5, 1.5])
+    low, high = report.to_json(results)["sets"]["a|b"]["ours"]["interval"]["hole_psnr"]
+    assert low < 20.5 - 2
+    assert high > 20.5 + 2
+    assert "| a\\|b | telea | 10 | +1.50 | +0.000 |" in report.to_markdown(results)
+
+
+def test_calibration_stands_beside_that_of_a_constant() -> None:
+    results = {"ours": many(1, pixels=True), "telea": many(0)}
+    by_kind = report.to_json(results)["calibration"]["a|b"]["ours"]
+    assert by_kind["predicted"]["fifths"] == pytest.approx([0, 0, 0.6, 1, 1])
+    assert by_kind["constant"]["fifths"] == [1] * 5
+    assert by_kind["constant"]["deviation"] == pytest.approx(0.29)
+    assert by_kind["constant"]["correlation"] is None
+    rows = {
+        row.split(" | ")[1]: row for row in report.to_markdown(results).splitlines() if row.startswith("| a") and "500" in row
+    }
+    assert "| 0 0 60 100 100 |" in rows["ours"]
+    assert "| 100.0 | 100 100 100 100 100 | – | – |" in rows["ours: constant"]
+    assert "0 0 60 100 100" in printed(results)
+
+
+def test_clean_photographs_are_told_in_every_form() -> None:
+    alarms = {"ours": FalseAlarms(80, 61, Estimate(0.84, 0.5, 1.25))}
+    results = {"ours": many(0)}
+    assert "| clean | ours | 80 | 0.84 (0.50 to 1.25) | 61 |" in report.to_markdown(results, alarms)
+    clean = report.to_json(results, alarms, {"size": 128})
+    assert clean["clean"]["ours"] == {
+        "pictures": 80, "left_alone": 61, "called_missing": 0.84, "interval": {"called_missing": [0.5, 1.25]}
+    }  # fmt: skip
+    assert clean["settings"] == {"size": 128}
+    stream = io.StringIO()
+    Console(file=stream, width=120).print(*report.tables(results, alarms))
+    assert "0.84" in stream.getvalue()
+
+
+def test_the_console_has_at_most_ten_columns_and_markdown_all_figures() -> None:
+    results = {"ours": many(1, pixels=True), "ours (blind)": [record("a|b", 0.2, 21, iou=0.5)]}
+    brief, full = report.grids(results, brief=True), report.grids(results)
+    assert max(len(grid.head) for grid in brief) <= 10
+    assert {"raw PSNR", "raw SSIM", "peak MB"} <= set(full[0].head)
+    for grid in (*brief, *full):
+        assert {len(cells) + 2 for _, rows in grid.groups for _, cells in rows} == {len(grid.head)}
 
 
 def test_json_roundtrips_with_nan_as_null(results: dict[str, list[Record]]) -> None:
@@ -89,7 +152,7 @@ def test_json_roundtrips_with_nan_as_null(results: dict[str, list[Record]]) -> N
     assert "mean" not in document["sets"]["box"]
     assert document["machine"]["cpus"] >= 1
     assert document["versions"]["numpy"] == np.__version__
-    assert set(document["versions"]) == {"pixelrnn", "numpy", "torch", "pillow", "opencv"}
+    assert set(document["versions"]) == {"pixelrnn", "numpy", "torch", "pillow", "scikit-image", "pypatchmatch", "opencv"}
 
 
 def test_the_sheet_holds_every_occluded_picture_beside_its_completion(tmp_path: Path) -> None:
@@ -149,47 +212,3 @@ def test_a_sheet_of_nothing_or_of_too_much_is_refused(tmp_path: Path) -> None:
     with pytest.raises(PixelRNNError, match=r"at most 65500 a side.*columns \(1\)"):
         report.sheet([(plain(RED, 2, 1), plain(RED, 2, 1))] * 1400, tmp_path / "sheet.png", columns=1, cell=40)
     assert not (tmp_path / "sheet.png").exists()
-
-
-def test_the_page_holds_tables_and_pictures_and_loads_nothing(results: dict[str, list[Record]]) -> None:
-    shown = [("square / <1>", {"given": plain(RED, 40, 60), "<ours>": plain(BLUE, 900, 500), "truth": plain(GREEN, 40, 60)})]
-    page = report.html(results, shown, title="A & B")
-    assert not re.search(r"https?:|url\(|@import|<script|<link|href", page)
-    sources = re.findall(r'src="([^"]*)"', page)
-    assert len(sources) == page.count("<img") == 3
-    assert all(source.startswith("data:image/jpeg;base64,") for source in sources)
-    assert "&lt;ours&gt; [v1]" in page
-    assert "<ours>" not in page
-    assert "A &amp; B" in page
-    assert "<b>29.12</b>" in page
-    assert page.count("<table>") == 2
-
-
-def test_pictures_in_the_page_are_shrunk_but_not_enlarged() -> None:
-    sizes = []
-    for height, width in ((900, 500), (40, 60)):
-        page = report.html({}, [("x", {"given": plain(BLUE, height, width)})])
-        data = re.search(r"base64,([^\"]*)", page)
-        assert data is not None
-        with Image.open(io.BytesIO(base64.b64decode(data[1]))) as picture:
-            sizes.append(picture.size)
-            assert np.abs(np.asarray(picture).astype(int) - BLUE).max() < 6
-    assert sizes == [(178, 320), (60, 40)]
-
-
-def test_examples_are_spread_over_the_cases_and_completed_by_every_method(tmp_path: Path) -> None:
-    for i in range(7):
-        picture = plain(RED, 30, 40)
-        mask = np.zeros((30, 40), bool)
-        mask[5:15, 5 : 10 + i] = True
-        for part, written in (("input", np.where(mask[..., None], np.uint8(0), picture)), ("mask", mask), ("target", picture)):
-            write_image(tmp_path / "set" / part / f"{i}.png", written)
-    cases = read_cases(tmp_path / "set")
-    shown = report.examples({"mean": classical("mean")}, cases, count=3)
-    assert [caption for caption, _ in shown] == ["set / 0", "set / 3", "set / 6"]
-    for _, pictures in shown:
-        assert list(pictures) == ["given", "mean", "truth"]
-        assert np.array_equal(pictures["mean"], pictures["truth"])
-        assert not np.array_equal(pictures["given"], pictures["truth"])
-    assert len(report.examples({}, cases, count=100)) == 7
-    assert report.examples({}, []) == []

@@ -1,12 +1,15 @@
 """Training on a tiny dataset: the described defaults, what a run leaves behind, and that it survives being killed."""
 
 import csv
+import io
 import json
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,6 +19,7 @@ from rich.console import Console
 
 from pixelrnn import PixelRNNError, checkpoint, training
 from pixelrnn.data import write_pairs
+from pixelrnn.image import read_image
 from pixelrnn.models import create_model
 
 ROOT = Path(__file__).parent.parent
@@ -36,8 +40,14 @@ def data(tmp_path):
 
 
 def run(data, out, *overrides, resume=False):
-    recipe, options = training.read_recipe(None, [*SMALL, *overrides])
-    return training.train([data], recipe, options, out, resume=resume, device="cpu", console=QUIET)
+    return heard(data, out, *SMALL, *overrides, resume=resume)[0]
+
+
+def heard(data, out, *overrides, resume=False):
+    """The weights of a run and what it printed."""
+    recipe, options = training.read_recipe(None, overrides)
+    console = Console(file=io.StringIO())
+    return training.train([data], recipe, options, out, resume=resume, device="cpu", console=console), console.file.getvalue()
 
 
 def rows(out):
@@ -57,6 +67,9 @@ def test_every_recipe_in_the_repository_can_be_read():
     assert {path.stem for path in recipes} >= {"baseline", "demo"}
     for path in recipes:
         training.read_recipe(path)
+    # claims compare losses: nothing else may differ
+    claims = [asdict(training.read_recipe(ROOT / f"recipes/claim-{name}.yaml")[0]) for name in ("combined", "mse")]
+    assert {key for key in claims[0] if claims[0][key] != claims[1][key]} == {"mse_weight", "ssim_weight"}
     assert training.read_recipe(ROOT / "recipes/baseline.yaml")[0] == training.Recipe(model="baseline")
 
 
@@ -101,10 +114,25 @@ def test_a_run_learns_and_leaves_weights_curve_figures_and_pictures(data, tmp_pa
         assert curve.format == "PNG"
         assert min(curve.size) > 300
     assert len(list((out / "pictures").glob("epoch_*.jpg"))) == 6
+    for row in history:
+        assert float(row["structure_rmse"]) > 0 < float(row["texture_rmse"])
     loaded, plain = checkpoint.load(weights), torch.load(out / "optimized_pixelrnn.pth", weights_only=True)
     assert loaded.about["recipe"]["epochs"] == 6
     assert plain.keys() == loaded.model.state_dict().keys()
     assert all(torch.equal(value, plain[key]) for key, value in loaded.model.state_dict().items())
+
+
+def test_the_same_rooms_are_shown_over_the_epochs_also_of_a_resumed_run(data, tmp_path):
+    shown = tmp_path / "out/pictures/over_epochs.jpg"
+    run(data, tmp_path / "out", "epochs=1", "valid_from=15", "learning_rate=0.05")
+    first = np.split(read_image(shown).astype(int), 3)  # occluded, epoch 1, original
+    assert first[0].shape == (32, 4 * 32, 3)  # a batch of four rooms
+    run(data, tmp_path / "out", "epochs=5", "valid_from=15", "learning_rate=0.05", resume=True)
+    parts = np.split(read_image(shown).astype(int), 4)
+    last = np.split(read_image(tmp_path / "out/pictures/epoch_005.jpg").astype(int), 3)
+    for part, same in zip(parts, (last[0], first[1], last[1], last[2]), strict=True):
+        assert np.abs(part - same).mean() < 2
+    assert np.abs(parts[1] - parts[2]).mean() > 2
 
 
 def test_a_time_budget_ends_the_run(data, tmp_path):
@@ -120,6 +148,54 @@ def test_photographs_without_pairs_are_occluded_as_they_are_read(tmp_path):
     assert float(rows(tmp_path / "out")[0]["hole_psnr"]) > 3
 
 
+def test_pairs_are_occluded_afresh_with_the_described_square_and_validated_as_they_are(data):
+    for overrides, clean in (([], 0.0), (["clean=0.5"], 0.5)):
+        recipe, _ = training.read_recipe(None, ["occlusion=square", "valid_from=15", "size=48", *overrides])
+        train, valid = training.make_datasets([data], recipe)
+        given = training.make_datasets([data], training.read_recipe(None, ["valid_from=15", "size=48"])[0])[1]
+        assert all(torch.equal(valid[i]["image"], given[i]["image"]) for i in range(5))
+        missing = []
+        for epoch in range(20):
+            train.datasets[0].set_epoch(epoch)
+            missing += [int(train[i]["mask"].sum()) for i in range(15)]
+        assert set(missing) <= {0, 14 * 14}
+        assert np.mean(np.array(missing) == 0) == pytest.approx(clean, abs=0.1)
+
+
+@pytest.mark.parametrize("content", [b"no picture", None], ids=["text", "truncated"])
+def test_a_broken_photograph_stops_training_and_is_named(tmp_path, content):
+    (tmp_path / "photos").mkdir()
+    for number, room in enumerate(rooms(4)):
+        Image.fromarray(room).save(tmp_path / "photos" / f"{number}.png")
+    broken = tmp_path / "photos" / "broken.png"
+    broken.write_bytes(content or (tmp_path / "photos/0.png").read_bytes()[:60])
+    with pytest.raises(PixelRNNError, match=r"^\S*broken\.png: [^\n]*$"):
+        run(tmp_path / "photos", tmp_path / "out", "epochs=1")
+
+
+def test_training_starts_from_the_bundled_weights_and_says_so(data, tmp_path):
+    weights, said = heard(data, tmp_path, "size=32", "batch_size=4", "epochs=1", "epoch_steps=1", "learning_rate=0.0")
+    assert "starting from the bundled weights" in said
+    bundled, own = (checkpoint.load(name).model.state_dict() for name in (checkpoint.DEFAULT_WEIGHTS, weights))
+    assert all(torch.equal(value, own[key]) for key, value in bundled.items())
+
+
+def test_training_starts_from_fresh_weights_where_none_are_bundled_and_where_asked(data, tmp_path):
+    _, said = heard(data, tmp_path / "small", *SMALL, "epochs=1")
+    assert "fresh weights: none are bundled for this config" in said
+    _, said = heard(data, tmp_path / "baseline", "model=baseline", "size=32", "epochs=1", "epoch_steps=1")
+    assert "fresh weights: none are bundled for this model" in said
+    _, said = heard(data, tmp_path / "scratch", *SMALL, "epochs=1", "start_from=scratch")
+    assert "starting from fresh weights;" in said
+
+
+def test_a_resumed_run_goes_on_with_its_own_network_whatever_it_should_start_from(data, tmp_path):
+    run(data, tmp_path / "out", "epochs=1")
+    _, said = heard(data, tmp_path / "out", *SMALL[:2], "epochs=2", "start_from=gone.safetensors", resume=True)
+    assert "going on from the last checkpoint" in said
+    assert [int(row["epoch"]) for row in rows(tmp_path / "out")] == [1, 2]
+
+
 def test_training_starts_from_weights_and_refuses_those_of_another_model(data, tmp_path):
     weights = run(data, tmp_path / "first", "epochs=1")
     run(data, tmp_path / "second", "epochs=1", f"start_from={weights}", "learning_rate=0.0")
@@ -131,14 +207,39 @@ def test_training_starts_from_weights_and_refuses_those_of_another_model(data, t
         run(data, tmp_path / "third", "epochs=1", f"start_from={tmp_path / 'baseline.safetensors'}")
 
 
-def test_the_detector_alone_is_trained_where_the_loss_is_that_of_the_mask(data, tmp_path):
+@pytest.mark.parametrize("part", ["filler", "detector"])
+def test_one_part_of_the_network_learns_alone(data, tmp_path, part):
     first = run(data, tmp_path / "first", "epochs=1")
-    second = run(data, tmp_path / "second", "epochs=1", "loss=mask", f"start_from={first}", "learning_rate=0.01")
+    second = run(data, tmp_path / "second", "epochs=1", f"part={part}", f"start_from={first}", "learning_rate=0.01")
     before, after = (checkpoint.load(path).model.state_dict() for path in (first, second))
     changed = {key.split(".")[0] for key in before if not torch.equal(before[key], after[key])}
-    assert changed == {"detector"}
+    assert changed == {part}
+
+
+@pytest.mark.parametrize("key", [{"part": "detector"}, {"guided": 0.5}])
+def test_a_model_without_parts_refuses_a_recipe_that_needs_them(data, tmp_path, key):
+    recipe = training.Recipe(model="baseline", size=32, **key)
     with pytest.raises(PixelRNNError, match="baseline has no detector"):
-        training.train([data], training.Recipe(model="baseline", loss="mask", size=32), {}, tmp_path / "third", console=QUIET)
+        training.train([data], recipe, {}, tmp_path / "out", console=QUIET)
+
+
+def test_a_guide_is_shown_with_its_share_of_the_pictures_and_is_the_truth_made_coarse():
+    recipe = training.Recipe(guided=0.25, size=64)
+    module = training.CompletionModule(create_model("optimized_pixelrnn"), recipe)
+    yy, xx = torch.meshgrid(torch.linspace(0.2, 0.8, 64), torch.linspace(0.3, 0.7, 64), indexing="ij")
+    target = torch.stack([yy, xx, yy * xx])[None].repeat(4, 1, 1, 1)
+    shown, sides = 0, set()
+    for step in range(100):
+        module.trainer = SimpleNamespace(global_step=step)
+        guide, guided = module.guide(target)
+        shown += int(guided.sum())
+        sides.add(guide.shape[-1])
+        resized = torch.nn.functional.interpolate(guide, size=(64, 64), mode="bilinear")
+        assert (resized - target).abs().mean() < 0.08
+    assert 70 < shown < 130
+    assert min(sides) >= 8
+    assert max(sides) <= 32
+    assert len(sides) > 10
 
 
 def test_valid_from_parts_the_pairs_by_number(data):
@@ -210,3 +311,12 @@ def test_ctrl_c_leaves_usable_weights_and_no_traceback(data, tmp_path):
     assert process.returncode == 130, output
     assert "Traceback" not in output
     assert json.dumps(checkpoint.load(out / "optimized_pixelrnn.safetensors").about)
+
+
+def test_the_averaged_weights_soon_forget_the_first_and_end_with_the_decay_asked_for():
+    average = torch.zeros(1)
+    for count in range(1, 41):
+        average = training.running_average(average, torch.ones(1), count, 0.998)
+    assert average > 0.999
+    step = training.running_average(torch.zeros(1), torch.ones(1), 100_000, 0.998)
+    torch.testing.assert_close(step, torch.tensor([0.002]))

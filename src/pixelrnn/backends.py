@@ -37,12 +37,17 @@ class TorchBackend:
         self.name, self.about, self.device = loaded.name, loaded.about, device
         self.model = loaded.model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
-    def __call__(self, image: np.ndarray, mask: np.ndarray) -> Output:
-        """Complete one picture: image float32 (3, H, W) in [0, 1]; mask bool (H, W), True where missing."""
+    def __call__(self, image: np.ndarray, mask: np.ndarray, guide: np.ndarray | None = None) -> Output:
+        """Complete one picture: image float32 (3, H, W) in [0, 1]; mask bool (H, W), True where missing; guide float32
+        (3, h, w) in [0, 1], of any size. Raises PixelRNNError for a guide that the model cannot take."""
         import torch
 
+        coarse = None if guide is None else self._batch(guide)
         with torch.inference_mode():
-            prediction = self.model(self._batch(image), self._batch(mask[None].astype(np.float32)))
+            try:
+                prediction = self.model(self._batch(image), self._batch(mask[None].astype(np.float32)), coarse)
+            except ValueError as error:
+                raise PixelRNNError(f"{self.name}: {error}") from None
         log_std = None if prediction.log_std is None else prediction.log_std[0, 0].float().cpu().numpy()
         return Output(prediction.image[0].float().cpu().numpy(), log_std)
 

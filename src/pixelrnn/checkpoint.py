@@ -100,7 +100,7 @@ def _load_safetensors(path: Path) -> Checkpoint:
     try:
         model.load_state_dict(state)
     except RuntimeError as error:
-        reason = str(error).splitlines()[1].strip()
+        reason = str(error).splitlines()[1].strip()[:200]
         raise PixelRNNError(f"{path}: its weights do not fit its own model {name} ({reason}).") from None
     return Checkpoint(model, name, about)
 

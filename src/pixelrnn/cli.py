@@ -157,13 +157,16 @@ def train(
     recipe: Annotated[Path | None, typer.Option(help="A YAML file, as in recipes/; the described run by default.")] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder for results; outputs/ by default.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint in the folder for results.")] = False,
+    from_scratch: Annotated[
+        bool, typer.Option("--from-scratch", help="Begin from fresh weights, not from the bundled ones.")
+    ] = False,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
 ) -> None:
-    """Train a model; saves optimized_pixelrnn.pth and draws the loss curve."""
+    """Train a model, from the bundled weights where there are some; saves optimized_pixelrnn.pth and draws the loss curve."""
     from . import training
 
     words = inputs or []
-    overrides = [word for word in words if "=" in word]
+    overrides = [word for word in words if "=" in word] + ["start_from=scratch"] * from_scratch
     folders = [Path(word) for word in words if "=" not in word] or [Path("data")]
     chosen, options = training.read_recipe(recipe, overrides)
     out = out or training.default_out()
@@ -230,44 +233,70 @@ def evaluate(
         list[str] | None, typer.Option(help="Weights to score, several if repeated; the bundled ones by default.")
     ] = None,
     against: Annotated[
-        str, typer.Option(help="Classical methods beside: telea, ns, mean, separated by commas; or none.")
+        str, typer.Option(help="Beside: telea, ns, biharmonic, patchmatch, mean, separated by commas; or none.")
     ] = "telea,ns,mean",
     blind: Annotated[
-        bool, typer.Option("--blind", help="Let the weights find the occlusion; the classical methods get the mask.")
+        bool, typer.Option("--blind", help="Also let the weights find the occlusion themselves, and score what they find.")
     ] = False,
+    raw: Annotated[
+        bool, typer.Option("--raw", help="Also score the networks' own pictures, before known pixels are pasted back.")
+    ] = False,
+    size: Annotated[int | None, typer.Option(min=1, help="Make the cases SIZE x SIZE first.")] = None,
+    clean: Annotated[
+        Path | None, typer.Option(help="A folder of photographs with nothing in the way: count false alarms there.")
+    ] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Also write the figures as JSON.")] = None,
+    markdown_file: Annotated[Path | None, typer.Option("--markdown", help="Also write the tables as Markdown.")] = None,
     html_file: Annotated[Path | None, typer.Option("--html", help="Also write a page with figures and pictures.")] = None,
     device: Device = "cpu",
 ) -> None:
     """Score weights, and classical methods beside them, on cases whose truth is known."""
-    from . import evaluation, report
+    from . import evaluation, report, report_html
+    from .cases import read_cases
     from .completion import Completer, Completion
+    from .peers import classical
 
     def without_mask(completer: Completer) -> Callable[[np.ndarray, np.ndarray | None], Completion]:
         return lambda image, mask: completer(image)
 
-    found = evaluation.read_cases(*cases)
+    def detector(completer: Completer, grown: bool) -> Callable[[np.ndarray], np.ndarray]:
+        return lambda picture: completer.detect(picture, grown=grown)[0]
+
+    found = read_cases(*cases, size=size)
+    photographs = list_images(clean) if clean is not None else []
+    completers = {name: Completer.from_pretrained(name, device) for name in weights or ["bedrooms"]}
     methods: dict[str, evaluation.Method] = {}
-    for name in weights or ["bedrooms"]:
-        completer = Completer.from_pretrained(name, device)
-        methods[f"{name} (blind)" if blind else name] = without_mask(completer) if blind else completer
-    rivals = [] if against == "none" else [name.strip() for name in against.split(",")]
-    methods |= {name: evaluation.classical(name) for name in rivals}
-    results = {}
+    seen = {}
+    for name, completer in completers.items():
+        methods[name] = completer
+        if blind:
+            methods[f"{name} (blind)"], seen[f"{name} (blind)"] = without_mask(completer), detector(completer, grown=False)
+        if raw:
+            methods[f"{name} (raw)"] = evaluation.raw(completer)
+    methods |= {name: classical(name) for name in map(str.strip, against.split(",")) if name != "none"}
+    results, alarms = {}, {}
     with _progress() as progress:
         for name, method in methods.items():
-            task = progress.add_task(name, total=len(found))
+            advance = partial(progress.advance, progress.add_task(name, total=len(found)))
             results[name] = evaluation.evaluate(
-                method, found, blind=name.endswith("(blind)"), progress=lambda *_, task=task: progress.advance(task)
+                method, found, blind=name in seen, detect=seen.get(name), progress=lambda *_, advance=advance: advance()
             )
-    for table in report.tables(results):
+        for name, completer in completers.items() if photographs else ():
+            advance = partial(progress.advance, progress.add_task(f"{name}: {clean}", total=len(photographs)))
+            alarms[name] = evaluation.false_alarms(detector(completer, grown=True), photographs, size, advance)
+    for table in report.tables(results, alarms):
         console.print(table)
+    settings = {"cases": [str(path) for path in cases], "size": size, "clean": clean and str(clean), "device": device}
     if json_file is not None:
-        text = json.dumps(report.to_json(results), indent=1)
-        write_atomically(json_file, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+        _write_text(json_file, json.dumps(report.to_json(results, alarms, settings), indent=1))
+    if markdown_file is not None:
+        _write_text(markdown_file, report.to_markdown(results, alarms))
     if html_file is not None:
-        page = report.html(results, report.examples(methods, found))
-        write_atomically(html_file, lambda temporary: temporary.write_text(page, encoding="utf-8"))
+        _write_text(html_file, report_html.html(results, report_html.examples(methods, results, found), alarms))
+
+
+def _write_text(path: Path, text: str) -> None:
+    write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
 
 @app.command()

@@ -22,7 +22,7 @@ SURE, CORE, NEAR = 2.0, 2, 8  # logit, and radii in pixels
 class Backend(Protocol):
     """A network on one picture; see backends."""
 
-    def __call__(self, image: np.ndarray, mask: np.ndarray) -> Output: ...
+    def __call__(self, image: np.ndarray, mask: np.ndarray, guide: np.ndarray | None = None) -> Output: ...
 
     def detect(self, image: np.ndarray) -> np.ndarray | None: ...
 
@@ -63,11 +63,13 @@ class Completer:
         mask: str | Path | Image.Image | np.ndarray | tuple[int, int, int, int] | None = None,
         samples: int = 1,
         seed: int = 0,
+        guide: str | Path | Image.Image | np.ndarray | None = None,
     ) -> Completion:
         """Complete one picture.
 
         image: a path, a PIL picture, or uint8 (H, W, 3). mask: a path, a PIL picture (white is missing), bool (H, W), or a box
-        (x, y, width, height) in pixels; None finds the occlusion. seed: for models that draw samples.
+        (x, y, width, height) in pixels; None finds the occlusion. seed: for models that draw samples. guide: what belongs in
+        the hole, as a coarse picture of the whole (a path, a PIL picture or uint8 (h, w, 3)), best 32 to 64 pixels a side.
         Raises PixelRNNError: unreadable or mis-shaped input, a mask of another size, nothing known, more samples than one.
         """
         if samples != 1:
@@ -85,12 +87,15 @@ class Completer:
         if not missing.any():
             deviation = np.zeros(missing.shape, np.float32)
             return Completion(picture, missing, deviation, [picture], None, source)
-        filled, uncertainty = self._fill(picture, missing)
+        filled, uncertainty = self._fill(picture, missing, None if guide is None else to_float(_as_image(guide)))
         completed = paste_known(picture, filled, missing)
         return Completion(completed, missing, uncertainty, [completed], None, source)
 
-    def detect(self, picture: np.ndarray) -> tuple[np.ndarray, str]:
-        """Find the occlusion of uint8 (H, W, 3): (bool (H, W), who found it); all False where none is seen."""
+    def detect(self, picture: np.ndarray, grown: bool = True) -> tuple[np.ndarray, str]:
+        """Find the occlusion of uint8 (H, W, 3): (bool (H, W), who found it); all False where none is seen.
+
+        grown: with the ring around it that its compression may have coloured, as filling needs it; else the occlusion itself.
+        """
         height, width = picture.shape[:2]
         small = resize(picture, *_work_size(width, height))
         logits, source = self.backend.detect(to_float(small)), "detected"
@@ -102,14 +107,14 @@ class Completer:
             raise PixelRNNError("neither these weights nor the detector can find an occlusion. Give a mask.")
         core = grow(~grow(logits <= SURE, CORE), CORE)
         seen = (logits > 0) & grow(core, NEAR)
-        return resize(grow(seen, GROWTH), width, height), source
+        return resize(grow(seen, GROWTH) if grown else seen, width, height), source
 
-    def _fill(self, picture: np.ndarray, missing: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+    def _fill(self, picture: np.ndarray, missing: np.ndarray, guide: np.ndarray | None) -> tuple[np.ndarray, np.ndarray | None]:
         """(uint8 (H, W, 3), deviation float32 (H, W) or None) from the network at its working size."""
         height, width = missing.shape
         size = _work_size(width, height)
         given = np.where(missing[..., None], np.uint8(0), picture)
-        output = self.backend(to_float(resize(given, *size)), resize(missing, *size))
+        output = self.backend(to_float(resize(given, *size)), resize(missing, *size), guide)
         filled = resize(to_uint8(output.image), width, height)
         if output.log_std is None:
             return filled, None

@@ -16,7 +16,7 @@ from torch.utils.data import Dataset
 
 from .errors import PixelRNNError
 from .image import SUFFIXES, list_images, natural_key, read_image, resize, to_float, write_image
-from .occluders import described_square, occlude
+from .occluders import described_square, occlude, occlude_as_described, random_mask, squares
 
 LAYOUT = """expected layout:
   DATA/train/occluded_images/occluded_NAME_N.jpg   with something in the way
@@ -75,7 +75,7 @@ def write_pairs(
         raise PixelRNNError(f"{out}: not empty, and nothing is overwritten. Name a new folder.")
     for number, picture in enumerate(pictures):
         rng = np.random.default_rng([seed, number])
-        if style == "square":
+        if style == "square":  # compressed as it is written
             occluded = np.where(described_square(rng, *picture.shape[:2])[..., None], np.uint8(0), picture)
         else:
             occluded, _ = occlude(rng, picture)
@@ -238,11 +238,21 @@ class OccludedPhotographs(Dataset[dict[str, Any]]):
 
     For training (`augment`), a random crop of a picture with a short side of up to 1.25 times `size`, mirrored half the time,
     with other occlusions at each epoch (`set_epoch`), and none on a share `clean`; else the central square, always with the
-    same occlusion.
+    same occlusion. style: "random", any shape, paint or foreign patch; "squares", any paint in squares; or "square", the
+    described one.
     """
 
-    def __init__(self, paths: Sequence[Path], size: int = 256, seed: int = 0, augment: bool = True, clean: float = 0.0) -> None:
+    def __init__(
+        self,
+        paths: Sequence[Path],
+        size: int = 256,
+        seed: int = 0,
+        augment: bool = True,
+        clean: float = 0.0,
+        style: str = "random",
+    ) -> None:
         self.paths, self.size, self.seed, self.augment, self.clean = list(paths), size, seed, augment, clean
+        self.style = style
         self.epoch, self.pictures = 0, _Pictures(size, headroom=1.25 if augment else 1)
 
     def __len__(self) -> int:
@@ -257,8 +267,11 @@ class OccludedPhotographs(Dataset[dict[str, Any]]):
         target = self._view(rng, index)
         if self.augment and rng.random() < self.clean:
             return _item(target, target, np.zeros(target.shape[:2], bool), self.paths[index].stem)
-        foreign = self._view(rng, int(rng.integers(len(self)))) if rng.random() < 0.1 else None
-        occluded, mask = occlude(rng, target, foreign)
+        if self.style == "square":
+            occluded, mask = occlude_as_described(rng, target)
+        else:
+            foreign = self._view(rng, int(rng.integers(len(self)))) if rng.random() < 0.1 else None
+            occluded, mask = occlude(rng, target, foreign, squares if self.style == "squares" else random_mask)
         return _item(occluded, target, mask, self.paths[index].stem)
 
     def _view(self, rng: np.random.Generator, index: int) -> np.ndarray:
@@ -266,6 +279,8 @@ class OccludedPhotographs(Dataset[dict[str, Any]]):
         image, size = self.pictures(self.paths[index]), self.size
         room = [side - size for side in image.shape[:2]]
         top, left = (int(rng.integers(0, slack, endpoint=True)) if self.augment else slack // 2 for slack in room)
-        view = image[top : top + size, left : left + size]
-        mirrored = self.augment and rng.random() < 0.5
-        return np.ascontiguousarray(view[:, ::-1] if mirrored else view)
+        view = image[top : top + size, left : left + size].copy()
+        if self.augment and rng.random() < 0.5:
+            # torch mirrors planes of pictures many times faster than numpy
+            return torch.from_numpy(view).permute(2, 0, 1).flip(2).permute(1, 2, 0).numpy()
+        return view

@@ -6,6 +6,8 @@ from torch.nn import functional as F
 
 from .metrics import ssim
 
+ONE_SIGMA = 0.6827  # of a normal distribution lie within one standard deviation
+
 
 def combined_loss(
     prediction: torch.Tensor, target: torch.Tensor, mse_weight: float = 0.8, ssim_weight: float = 0.2
@@ -33,6 +35,16 @@ def hole_l1_loss(prediction: torch.Tensor, target: torch.Tensor, mask: torch.Ten
     return _masked_mean((prediction - target).abs().mean(dim=1, keepdim=True), mask)
 
 
+def hole_rmse_loss(prediction: torch.Tensor, target: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """Root mean square error of each picture's missing pixels, mean over the pictures that have any, a scalar.
+
+    Between the squared error, which few hard pictures rule, and its logarithm, which the mean PSNR over pictures takes.
+    """
+    missing = mask.sum(dim=(1, 2, 3)) * prediction.shape[1]
+    square = ((prediction - target).square() * mask).sum(dim=(1, 2, 3)) / missing.clamp_min(1)
+    return (square + 1e-5).sqrt().mul(missing > 0).sum() / (missing > 0).sum().clamp_min(1)
+
+
 def mask_loss(mask_logits: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     """Binary cross-entropy plus (1 - Dice) of the detected occlusion, a scalar."""
     probability = torch.sigmoid(mask_logits)
@@ -42,12 +54,15 @@ def mask_loss(mask_logits: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
 
 
 def deviation_loss(log_std: torch.Tensor, prediction: torch.Tensor, target: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """Gaussian negative log-likelihood of the error over the missing pixels, in nats less a constant, a scalar.
+    """Pinball loss (Koenker and Bassett 1978) of the deviation as the 68.3% quantile of the absolute error, over the channels
+    of the missing pixels, a scalar.
 
-    The prediction is held fixed: the deviation learns from the error and does not excuse it.
+    So a deviation is what it is for a normal error, the half-width that holds 68.3% of them; errors of pictures have heavy
+    tails, and their root mean square would hold far more. The prediction is held fixed: the deviation learns from the error
+    and does not excuse it.
     """
-    square = (prediction.detach() - target).square().mean(dim=1, keepdim=True)
-    return _masked_mean(log_std + 0.5 * square * torch.exp(-2 * log_std), mask)
+    excess = (prediction.detach() - target).abs() - log_std.exp()
+    return _masked_mean(torch.maximum(ONE_SIGMA * excess, (ONE_SIGMA - 1) * excess).mean(dim=1, keepdim=True), mask)
 
 
 def _masked_mean(values: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:

@@ -1,10 +1,12 @@
-"""Image quality: SSIM, PSNR. Tensors are float (B, C, H, W) in [0, 1]."""
+"""Image quality: SSIM, PSNR, gradient magnitude similarity. Tensors are float (B, C, H, W) in [0, 1]."""
 
 import torch
 from torch.nn import functional as F
 
 # as PIQ and the SSIM paper have them (Wang et al. 2004, section III-B)
 WINDOW, SIGMA, K1, K2 = 11, 1.5, 0.01, 0.03
+GRADIENT_C = 0.0026  # Xue et al.'s 170, which is for levels up to 255
+LUMA = (0.299, 0.587, 0.114)  # of R, G, B; ITU-R BT.601
 
 
 def _blur(image: torch.Tensor) -> torch.Tensor:
@@ -24,6 +26,14 @@ def ssim(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     scikit-image calls `gaussian_weights=True, use_sample_covariance=False`, and PIQ's definition without its downsampling.
     Raises ValueError for images of different shapes or smaller than the window.
     """
+    return ssim_map(x, y).mean(dim=(1, 2, 3))
+
+
+def ssim_map(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    """What `ssim` is the mean of, per channel and window: (B, C, H, W) twice to (B, C, H - 10, W - 10) in [-1, 1].
+
+    The value at (i, j) is that of the window whose centre is the pixel (i + 5, j + 5). Raises ValueError as `ssim` does.
+    """
     if x.shape != y.shape or min(x.shape[-2:]) < WINDOW:
         raise ValueError(
             f"SSIM needs two images of one shape, at least {WINDOW} x {WINDOW}; got {tuple(x.shape)}, {tuple(y.shape)}"
@@ -33,8 +43,7 @@ def ssim(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     mean_x, mean_y, xx, yy, xy = _blur(torch.cat([x, y, x * x, y * y, x * y], dim=1)).chunk(5, dim=1)
     product = mean_x * mean_y
     squares = mean_x**2 + mean_y**2
-    similarity = (2 * product + c1) * (2 * (xy - product) + c2) / ((squares + c1) * (xx + yy - squares + c2))
-    return similarity.mean(dim=(1, 2, 3))
+    return (2 * product + c1) * (2 * (xy - product) + c2) / ((squares + c1) * (xx + yy - squares + c2))
 
 
 def psnr(x: torch.Tensor, y: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
@@ -48,3 +57,44 @@ def psnr(x: torch.Tensor, y: torch.Tensor, mask: torch.Tensor | None = None) -> 
     else:
         mse = (error * mask).sum(dim=(1, 2, 3)) / (mask.sum(dim=(1, 2, 3)) * x.shape[1])
     return -10 * torch.log10(mse.clamp_min(1e-14))  # clamped: two equal images score 140 dB, not infinity
+
+
+def gms(x: torch.Tensor, y: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
+    """Mean gradient magnitude similarity, one value in (0, 1] per image, 1 for equal edges: (B, 3, H, W) twice to (B,).
+
+    The map of "Gradient Magnitude Similarity Deviation" (Xue, Zhang, Mou, Bovik 2014): Prewitt filters on the luma, c = 0.0026.
+    Unlike the paper's score it is the mean of the map, not its deviation, at full resolution, and the border is repeated
+    outwards. With `mask` (B, 1, H, W), in {0, 1}, over the pixels where it is 1 alone; nan for an image without any.
+    """
+    kernel = x.new_tensor([[-1, 0, 1]] * 3) / 3
+    kernels = torch.stack([kernel, kernel.T])[:, None]  # (2, 1, 3, 3): along x, along y
+    weights = x.new_tensor(LUMA)[:, None, None]
+
+    def magnitude(image: torch.Tensor) -> torch.Tensor:
+        luma = (image * weights).sum(dim=1, keepdim=True)
+        return F.conv2d(F.pad(luma, (1, 1, 1, 1), mode="replicate"), kernels).norm(dim=1, keepdim=True)  # (B, 1, H, W)
+
+    a, b = magnitude(x), magnitude(y)
+    similarity = (2 * a * b + GRADIENT_C) / (a**2 + b**2 + GRADIENT_C)
+    if mask is None:
+        return similarity.mean(dim=(1, 2, 3))
+    return (similarity * mask).sum(dim=(1, 2, 3)) / mask.sum(dim=(1, 2, 3))
+
+
+def split_error(error: torch.Tensor, mask: torch.Tensor, sigma: float = 4.0) -> tuple[torch.Tensor, torch.Tensor]:
+    """The error of the missing pixels, parted by a gaussian of `sigma` pixels: what it keeps is structure (walls, large
+    furniture), the rest is texture.
+
+    error (B, C, H, W), 0 where known; mask (B, 1, H, W) in {0, 1}, 1 where missing. Returns the root mean squares of both over
+    the missing pixels, (B,) each, in the error's unit; nan for an image without any. The gaussian ends at 4 sigma and repeats
+    the border's pixels beyond it, as scipy.ndimage.gaussian_filter does with mode="nearest".
+    """
+    channels, radius = error.shape[1], round(4 * sigma)
+    offsets = torch.arange(-radius, radius + 1, dtype=error.dtype, device=error.device)
+    kernel = torch.exp(-0.5 * (offsets / sigma) ** 2)
+    kernel = (kernel / kernel.sum()).expand(channels, 1, -1)
+    structure = F.conv2d(F.pad(error, (radius,) * 4, mode="replicate"), kernel[..., None], groups=channels)
+    structure = F.conv2d(structure, kernel[..., None, :], groups=channels)  # (B, C, H, W)
+    count = mask.sum(dim=(1, 2, 3)) * channels
+    rms = [((part * mask).square().sum(dim=(1, 2, 3)) / count).sqrt() for part in (structure, error - structure)]
+    return rms[0], rms[1]

@@ -9,6 +9,8 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image, ImageDraw
 
+from .image import grow
+
 MIN_SHARE, MAX_SHARE = 0.01, 0.6  # of the pixels, missing
 
 Shape = Callable[[np.random.Generator, int, int], np.ndarray]
@@ -37,9 +39,21 @@ def described_square(rng: np.random.Generator, height: int, width: int) -> np.nd
     return _square(rng, height, width, 0.3)
 
 
-def square(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
-    """One square, half the time as described_square, else of 20% to 50% of the frame's side."""
-    return _square(rng, height, width, 0.3 if rng.random() < 0.5 else rng.uniform(0.2, 0.5))
+def squares(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
+    """One to four squares of one size that keep apart, half the time as described_square, else of 20% to 50% of the frame's
+    shorter side. Several teach several times as much as one."""
+    share, count = 0.3 if rng.random() < 0.5 else rng.uniform(0.2, 0.5), rng.choice([1, 2, 4, 4])
+    gap = max(1, round(min(height, width) * 0.05))
+    mask, taken = np.zeros((2, height, width), bool)
+    for _ in range(8 * count):
+        more = _square(rng, height, width, share)
+        if not (more & taken).any():
+            mask |= more
+            taken |= grow(more, gap)
+            count -= 1
+        if count == 0:
+            break
+    return mask
 
 
 def boxes(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
@@ -73,14 +87,14 @@ def strokes(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
             step = scale * rng.uniform(0.05, 0.25)
             point = np.clip(point + step * np.array([np.cos(angle), np.sin(angle)]), 0, (width - 1, height - 1))
             points.append(tuple(point))
-        draw.line(points, fill=1, width=thickness, joint="curve")
+        draw.line(points, fill=1, width=thickness)
         for x, y in points:  # round joints and ends
             draw.ellipse([x - thickness / 2, y - thickness / 2, x + thickness / 2, y + thickness / 2], fill=1)
     return np.array(canvas)
 
 
 SHAPES: dict[str, tuple[float, Shape]] = {  # family: (probability, function)
-    "square": (0.35, square),
+    "squares": (0.35, squares),
     "boxes": (0.25, boxes),
     "ellipses": (0.15, ellipses),
     "strokes": (0.25, strokes),
@@ -101,45 +115,85 @@ def random_mask(rng: np.random.Generator, height: int, width: int) -> np.ndarray
     return mask
 
 
-def _black(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
+Paint = Callable[[np.random.Generator, np.ndarray, int, int], np.ndarray]
+
+
+def _colour(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
+    """Any colour, uint8 (3,); a quarter of the time one that hides: near black, near white, or that of a pixel of `image`."""
+    if rng.random() < 0.75:
+        return rng.integers(0, 256, 3, dtype=np.uint8)
+    near = rng.integers(0, 24, 3, dtype=np.uint8)
+    return (near, 255 - near, image[rng.integers(image.shape[0]), rng.integers(image.shape[1])])[rng.integers(3)]
+
+
+def _black(rng: np.random.Generator, image: np.ndarray, height: int, width: int) -> np.ndarray:
     return np.zeros((height, width, 3), np.uint8)
 
 
-def _flat(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
-    return np.broadcast_to(rng.integers(0, 256, 3, dtype=np.uint8), (height, width, 3))
+def _flat(rng: np.random.Generator, image: np.ndarray, height: int, width: int) -> np.ndarray:
+    return np.broadcast_to(_colour(rng, image), (height, width, 3))
 
 
-def _noise(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
-    return rng.integers(0, 256, (height, width, 3), dtype=np.uint8)
+def _noise(rng: np.random.Generator, image: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Grains of 1 to 4 pixels, grey or coloured; half the time over all levels, else weaker, around a colour."""
+    block, channels = int(rng.integers(1, 4, endpoint=True)), rng.choice([1, 3])
+    grains = rng.integers(-128, 128, (-(-height // block), -(-width // block), channels), dtype=np.int16)
+    middle, strength = (np.full(3, 128, np.uint8), 1.0) if rng.random() < 0.5 else (_colour(rng, image), rng.uniform(0.1, 0.5))
+    noise = np.clip(middle + np.float32(strength) * grains, 0, 255).astype(np.uint8)
+    return noise.repeat(block, axis=0).repeat(block, axis=1)[:height, :width]
 
 
-def _stripes(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
-    colours = rng.integers(0, 256, (2, 3), dtype=np.uint8)
-    if rng.random() < 0.5:
-        colours[:] = colours[:, :1]  # grey stripes
-    direction = rng.choice([0.0, np.pi / 2, rng.uniform(0, np.pi)])
+def _stripes(rng: np.random.Generator, image: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Stripes of two colours, a third of them grey, 2 to 20 pixels wide; upright or level two times in three."""
+    colours = np.stack([_colour(rng, image), _colour(rng, image)])
+    if rng.random() < 1 / 3:
+        colours[:] = colours[:, :1]
+    angle, pixels = rng.choice([0.0, np.pi / 2, rng.uniform(0, np.pi)]), rng.uniform(2, 20)
     yy, xx = np.ogrid[:height, :width]
-    phase = (xx * np.cos(direction) + yy * np.sin(direction)) / max(2.0, min(height, width) * rng.uniform(0.015, 0.06))
+    phase = (xx * np.cos(angle) + yy * np.sin(angle)) / pixels + rng.uniform(0, 2)
     return colours[np.floor(phase).astype(int) % 2]
 
 
-def _gradient(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
+def _gradient(rng: np.random.Generator, image: np.ndarray, height: int, width: int) -> np.ndarray:
     corners = rng.integers(0, 256, (2, 2, 3), dtype=np.uint8)
     return np.asarray(Image.fromarray(corners).resize((width, height), Image.Resampling.BILINEAR))
 
 
+PAINTS: dict[str, tuple[float, Paint]] = {  # kind: (probability, function that gives uint8 (height, width, 3))
+    "black": (0.3, _black),
+    "flat": (0.2, _flat),
+    "noise": (0.15, _noise),
+    "stripes": (0.2, _stripes),
+    "gradient": (0.15, _gradient),
+}
+
+
 def paint(rng: np.random.Generator, image: np.ndarray, mask: np.ndarray, foreign: np.ndarray | None = None) -> np.ndarray:
     """`image` with something painted where `mask` is True: `foreign`, a picture of the same shape, where one is given; else
-    black half the time, a flat colour, noise, stripes or a gradient."""
-    height, width = mask.shape
+    one of PAINTS."""
+    painted = image.copy()
+    if not mask.any():
+        return painted
+    # within the mask's bounding box alone, which is much faster
+    box = tuple(slice(found[0], found[-1] + 1) for found in (np.flatnonzero(mask.any(axis)) for axis in (1, 0)))
+    height, width = mask[box].shape
     if foreign is not None:
-        fill = foreign
+        fill = foreign[box]
     else:
-        kind = rng.choice(["black", "flat", "noise", "stripes", "gradient"], p=[0.5, 0.22, 0.11, 0.11, 0.06])
-        fill = {"black": _black, "flat": _flat, "noise": _noise, "stripes": _stripes, "gradient": _gradient}[kind](
-            rng, height, width
-        )
-    return np.where(mask[..., None], fill, image)
+        kind = rng.choice(list(PAINTS), p=[probability for probability, _ in PAINTS.values()])
+        fill = PAINTS[kind][1](rng, image, height, width)
+    missing = mask[box].repeat(3, axis=1).reshape(height, width, 3)  # numpy broadcasts three channels slowly
+    painted[box] = np.where(missing, fill, image[box])
+    return painted
+
+
+def occlude_as_described(rng: np.random.Generator, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The described occlusion of a clean picture, one black square: (occluded uint8 (H, W, 3), mask bool (H, W)).
+
+    As in the described dataset it is compressed afterwards, so that the square is not exactly black.
+    """
+    mask = described_square(rng, *image.shape[:2])
+    return jpeg(np.where(mask[..., None], np.uint8(0), image), int(rng.integers(75, 95, endpoint=True))), mask
 
 
 def jpeg(image: np.ndarray, quality: int) -> np.ndarray:
@@ -149,12 +203,14 @@ def jpeg(image: np.ndarray, quality: int) -> np.ndarray:
     return np.array(Image.open(buffer))
 
 
-def occlude(rng: np.random.Generator, image: np.ndarray, foreign: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """Occlude a clean picture: (occluded uint8 (H, W, 3), mask bool (H, W)).
+def occlude(
+    rng: np.random.Generator, image: np.ndarray, foreign: np.ndarray | None = None, shape: Shape = random_mask
+) -> tuple[np.ndarray, np.ndarray]:
+    """Occlude a clean picture: (occluded uint8 (H, W, 3), mask bool (H, W)), of any shape or of one family's.
 
     A third of the results went through JPEG compression afterwards, so their known pixels differ a little from `image`.
     """
-    mask = random_mask(rng, *image.shape[:2])
+    mask = shape(rng, *image.shape[:2])
     occluded = paint(rng, image, mask, foreign)
     if rng.random() < 1 / 3:
         occluded = jpeg(occluded, int(rng.integers(60, 95, endpoint=True)))

@@ -1,17 +1,14 @@
-"""Numbers to tables, pictures, one JSON document and one HTML page.
+"""Numbers to tables, pictures, one JSON document and one Markdown page; `report_html` makes the HTML one.
 
-`Results` are the records of `evaluation.evaluate` by the method's name. A figure that is nan, having no meaning for the cases,
-is shown as a dash and is null in JSON. Pictures are RGB uint8 (H, W, 3).
+`Results` are the records of `evaluation.evaluate` by the method's name, `Alarms` those of `evaluation.false_alarms`. A figure
+that is nan, having no meaning for the cases, is shown as a dash and is null in JSON. Pictures are RGB uint8 (H, W, 3).
 """
 
-import base64
-import io
 import math
 import os
 import platform
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
-from html import escape
 from importlib import metadata
 from itertools import islice
 from pathlib import Path
@@ -23,125 +20,330 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from .calibration import Calibration, calibrate
 from .errors import PixelRNNError
-from .evaluation import SHARES, Case, Method, Record, Summary, summarise
+from .evaluation import SHARES, Estimate, FalseAlarms, Record, Summary, by_set, differences, summarise
 from .image import resize, write_image
 
 Results = Mapping[str, Sequence[Record]]
-Example = tuple[str, Mapping[str, np.ndarray]]  # a caption, and pictures by what they show: "given", methods, "truth"
+Alarms = Mapping[str, FalseAlarms]
 
+PACKAGES = ("pixelrnn", "numpy", "torch", "pillow", "scikit-image", "pypatchmatch")
 OPENCV = ("opencv-python-headless", "opencv-python", "opencv-contrib-python-headless", "opencv-contrib-python")
 MAX_SIDE = 65_500  # pixels, of a JPEG
 GAP, CAPTION = 4, 14  # pixels of a sheet: between the two of a pair, and the height of a line of text
 
 
 class Column(NamedTuple):
-    """A column of figures; in those where `greatest` is True the best method of a group is made bold."""
+    """A column of one figure of a Summary; where `greatest` is True the best method of a group is made bold.
+
+    Those that are not `brief` are left out on a console, which has not the width.
+    """
 
     head: str
-    value: Callable[[Summary], float]
+    figure: str
     form: str
+    scale: float = 1
     greatest: bool = False
+    brief: bool = True
 
 
 COLUMNS = (
-    Column("n", lambda s: s.count, ".0f"),
-    Column("hole %", lambda s: 100 * s.missing, ".1f"),
-    Column("hole PSNR", lambda s: s.hole_psnr, ".2f", True),
-    Column("PSNR", lambda s: s.psnr, ".2f", True),
-    Column("SSIM", lambda s: s.ssim, ".4f", True),
-    Column("changed %", lambda s: s.changed, ".2f"),
-    Column("ms", lambda s: 1000 * s.seconds, ".0f"),
-    Column("mask IoU", lambda s: s.mask_iou, ".3f", True),
+    Column("n", "count", ".0f"),
+    Column("hole %", "missing", ".1f", 100),
+    Column("hole PSNR", "hole_psnr", ".2f", greatest=True),
+    Column("hole SSIM", "hole_ssim", ".3f", greatest=True),
+    Column("GMS", "gms", ".3f", greatest=True),
+    Column("PSNR", "psnr", ".2f", greatest=True, brief=False),
+    Column("SSIM", "ssim", ".4f", greatest=True),
+    Column("raw PSNR", "raw_psnr", ".2f", greatest=True, brief=False),
+    Column("raw SSIM", "raw_ssim", ".4f", greatest=True, brief=False),
+    Column("changed %", "changed", ".2f"),
+    Column("ms", "seconds", ".0f", 1000),
+    Column("peak MB", "memory", ".0f", brief=False),
+)
+DETECTION = tuple(
+    Column(f"{before}{head}", f"{mask}_{figure}", form, greatest=greatest)
+    for before, mask in (("", "mask"), ("seen ", "ungrown"))
+    for head, figure, form, greatest in (
+        ("IoU", "iou", ".3f", True),
+        ("precision", "precision", ".3f", True),
+        ("recall", "recall", ".3f", True),
+        ("false %", "false_positive", ".2f", False),
+    )
+)
+DIFFERENCE = (
+    Column("n", "count", ".0f"),
+    Column("hole PSNR", "hole_psnr", "+.2f"),
+    Column("hole SSIM", "hole_ssim", "+.3f"),
+    Column("GMS", "gms", "+.3f"),
 )
 NOTE = (
-    "Means over n pictures. Hole: missing pixels. PSNR in dB; PSNR and SSIM are of the picture with the truth around the hole. "
-    "Changed: known pixels over 4 px from the hole that are not as given. Ms: median time per picture, of the method alone."
+    "Means over n pictures. Hole: missing pixels. PSNR in dB; PSNR and SSIM are of the picture with the truth around the hole, "
+    "hole SSIM and GMS (gradient magnitude similarity) of its hole. Changed: known pixels over 4 px from the hole that are not "
+    "as given. Ms: median time per picture, of the method alone."
 )
+MORE = (
+    "Intervals: 95% confidence over the pictures (percentile bootstrap, 2,000 draws, fixed seed; too narrow below some twenty "
+    "pictures). Raw: of the picture exactly as the method gives it. Peak: the MB by which the process's resident memory rose "
+    "during the first picture of a set, the weights, loaded before, not counted; Linux alone."
+)
+DIFFERENCE_NOTE = (
+    "The first method minus the other on the same pictures, mean and 95% interval. Above zero the first is better."
+)
+DETECTION_NOTE = (
+    "The mask a blind method completed under against the true one; seen: before it was grown for filling. Precision leaves out "
+    "pictures in which nothing was found. False: % of the known pixels that were called missing."
+)
+CALIBRATION_NOTE = (
+    "Over missing pixels, at most 4,000 drawn from each picture, colour channels apart, mask given. Within: % of the errors "
+    "that are at most one predicted deviation (68 for normal errors); by fifth: the same in each fifth of the pixels, from the "
+    "smallest deviations predicted to the largest. Rank: Spearman correlation of deviation and error, pooled and the median of "
+    "the pictures' own. Constant: one deviation for all pixels of the set, the root mean square of the errors."
+)
+CLEAN_NOTE = (
+    "Missing: mean % of the pixels that would be redrawn, grown as for filling. Alone: pictures in which nothing was found."
+)
+
+
+class Cell(NamedTuple):
+    """A figure as text, whether it is the best of its column and group, and its confidence interval where it has one."""
+
+    text: str
+    best: bool = False
+    interval: str = ""
 
 
 class Grid(NamedTuple):
-    """A table before anybody draws it: per group its name and, per method, the name and (text, is the best) per column."""
+    """A table before anybody draws it: per group its name and, per method, the name and one Cell per further column."""
 
     title: str
     head: list[str]
-    groups: list[tuple[str, list[tuple[str, list[tuple[str, bool]]]]]]
+    groups: list[tuple[str, list[tuple[str, list[Cell]]]]]
+    note: str
 
 
-def grids(results: Results) -> list[Grid]:
-    """Two tables of the same columns: by set, and by missing share (all sets together)."""
+def grids(results: Results, alarms: Alarms | None = None, brief: bool = False) -> list[Grid]:
+    """The tables, those that have nothing to tell left out; brief: what a console has room for.
+
+    Figures by set and by missing share (all sets together), paired differences (not brief), detection, calibration, clean
+    photographs.
+    """
     summaries = {method: summarise(records) for method, records in results.items()}
-    # only a blind evaluation has masks to compare
-    blind = any(not math.isnan(record.mask_iou) for records in results.values() for record in records)
-    columns = [column for column in COLUMNS if blind or column.head != "mask IoU"]
-    sets = list(dict.fromkeys(name for summary in summaries.values() for name in summary.by_set))
-    made = []
-    for title, attribute, names in (("set", "by_set", sets), ("missing", "by_missing", list(SHARES))):
-        groups = []
-        for name in names:
-            found = {method: getattr(summary, attribute).get(name) for method, summary in summaries.items()}
-            found = {method: summary for method, summary in found.items() if summary is not None}
-            if not found:
-                continue
-            texts = [_cells(column, list(found.values())) for column in columns]
-            groups.append((name, [(method, [text[i] for text in texts]) for i, method in enumerate(found)]))
-        made.append(Grid(title, [title, "method", *(column.head for column in columns)], groups))
+    columns = [column for column in COLUMNS if column.brief or not brief]
+    sets = {method: summary.by_set for method, summary in summaries.items()}
+    shares = {method: summary.by_missing for method, summary in summaries.items()}
+    found = {method: groups for method, groups in sets.items() if any(r.mask for r in results[method])}
+    note = NOTE if brief else f"{NOTE} {MORE}"
+    small = max((sum(math.isnan(record.score.ssim) for record in records) for records in results.values()), default=0)
+    note += f" SSIM leaves out {small} pictures smaller than its window of 11 x 11." if small else ""
+    made = [
+        _grid("By set", ["set", "method"], columns, sets, brief, ""),
+        _grid("By share of the picture that is missing", ["missing", "method"], columns, shares, brief, note, SHARES),
+        _grid("Paired differences", ["set", "first minus"], DIFFERENCE, _differences(results), brief, DIFFERENCE_NOTE),
+        _grid("Detection", ["set", "method"], DETECTION, found, brief, DETECTION_NOTE),
+        _calibration_grid(results),
+        _clean_grid(alarms or {}),
+    ]
+    return [grid for grid in made if grid.groups and not (brief and grid.title == "Paired differences")]
+
+
+def _grid(
+    title: str,
+    head: list[str],
+    columns: Sequence[Column],
+    summaries: Mapping[str, Mapping[str, Summary]],
+    brief: bool,
+    note: str,
+    order: Iterable[str] = (),
+) -> Grid:
+    """The summaries, by method and group, as a table; groups in `order`, or as they come."""
+    groups = []
+    for name in order or dict.fromkeys(name for summary in summaries.values() for name in summary):
+        found = {method: summary[name] for method, summary in summaries.items() if name in summary}
+        if found:
+            cells = [_cells(column, [summary[column.figure] for summary in found.values()], brief) for column in columns]
+            groups.append((name, list(zip(found, map(list, zip(*cells, strict=True)), strict=True))))
+    return Grid(title, [*head, *(column.head for column in columns)], groups, note)
+
+
+def _cells(column: Column, estimates: list[Estimate], brief: bool) -> list[Cell]:
+    """One column of one group; equal texts are equally good."""
+
+    def text(value: float) -> str:
+        return "–" if math.isnan(value) else format(value * column.scale, column.form)
+
+    best = max((one.mean for one in estimates if not math.isnan(one.mean)), default=math.nan)
+    compared = column.greatest and len(estimates) > 1 and not math.isnan(best)
+    return [
+        Cell(
+            text(one.mean),
+            compared and text(one.mean) == text(best),
+            # nor where it has no width
+            "" if brief or text(one.low) in ("–", text(one.high)) else f"{text(one.low)} to {text(one.high)}",
+        )
+        for one in estimates
+    ]
+
+
+def _differences(results: Results) -> dict[str, dict[str, Summary]]:
+    """The first method minus each other: by the other's name and by set."""
+    first, *others = results or [""]
+    return {other: differences(results[first], results[other]) for other in others}
+
+
+def _calibrations(results: Results) -> dict[str, dict[str, dict[str, Calibration]]]:
+    """By set and method: {"predicted": the method's deviations, "constant": one number in their place}."""
+    made: dict[str, dict[str, dict[str, Calibration]]] = {}
+    for method, records in results.items():
+        for name, group in by_set(records).items():
+            samples = [record.pixels for record in group if record.pixels is not None]
+            predicted, constant = calibrate(samples), calibrate(samples, constant=True)
+            if predicted and constant:
+                made.setdefault(name, {})[method] = {"predicted": predicted, "constant": constant}
     return made
 
 
-def _cells(column: Column, summaries: list[Summary]) -> list[tuple[str, bool]]:
-    """One column of one group: the texts, and which are the best; equal texts are equally good."""
-    values = [float(column.value(summary)) for summary in summaries]
-    best = max((value for value in values if not math.isnan(value)), default=math.nan)
-    texts = ["–" if math.isnan(value) else format(value, column.form) for value in values]
-    compared = column.greatest and len(summaries) > 1 and not math.isnan(best)
-    return [(text, compared and text == format(best, column.form)) for text in texts]
+def _calibration_grid(results: Results) -> Grid:
+    def cells(one: Calibration) -> list[Cell]:
+        fifths = " ".join(_text(100 * share, ".0f") for share in one.fifths)
+        shown = [f"{one.pixels}", _text(one.deviation, ".3f"), _text(one.error, ".3f"), _text(100 * one.within, ".1f"), fifths]
+        return [Cell(text) for text in (*shown, *(_text(rank, ".2f") for rank in (one.correlation, one.correlation_per_image)))]
 
-
-def _notes(results: Results) -> str:
-    small = max((sum(math.isnan(record.score.ssim) for record in records) for records in results.values()), default=0)
-    return NOTE + (f" SSIM leaves out {small} pictures smaller than its window of 11 x 11." if small else "")
-
-
-def tables(results: Results) -> list[Table]:
-    """The two tables for a rich console: by set and by missing share, one row per method."""
-    made = []
-    for grid in grids(results):
-        table = Table(
-            box=box.SIMPLE_HEAD,
-            caption=_notes(results) if grid.title == "missing" else None,
-            caption_justify="left",
-            padding=(0, 1, 0, 0),
+    groups = [
+        (
+            name,
+            [
+                (m if kind == "predicted" else f"{m}: constant", cells(one))
+                for m, by in methods.items()
+                for kind, one in by.items()
+            ],
         )
+        for name, methods in _calibrations(results).items()
+    ]
+    head = ["set", "method", "pixels", "deviation", "error", "within %", "by fifth %", "rank", "rank in picture"]
+    return Grid("Calibration of the uncertainty", head, groups, CALIBRATION_NOTE)
+
+
+def _clean_grid(alarms: Alarms) -> Grid:
+    rows = []
+    for method, one in alarms.items():
+        mean, low, high = (_text(value, ".2f") for value in one.called_missing)
+        interval = "" if math.isnan(one.called_missing.low) else f"{low} to {high}"
+        rows.append((method, [Cell(f"{one.pictures}"), Cell(mean, interval=interval), Cell(f"{one.left_alone}")]))
+    return Grid(
+        "Photographs with nothing in the way",
+        ["", "method", "n", "missing %", "alone"],
+        [("clean", rows)] if rows else [],
+        CLEAN_NOTE,
+    )
+
+
+def _text(value: float, form: str) -> str:
+    return "–" if math.isnan(value) else format(value, form)
+
+
+def tables(results: Results, alarms: Alarms | None = None) -> list[Table]:
+    """The tables for a rich console, one row per method."""
+    made = []
+    for grid in grids(results, alarms, brief=True):
+        table = Table(box=box.SIMPLE_HEAD, caption=grid.note or None, caption_justify="left", padding=(0, 1, 0, 0))
         for i, head in enumerate(grid.head):
             # where the console is narrow a long method's name is folded, never a figure
             table.add_column(head.replace(" ", "\n"), justify="left" if i < 2 else "right", no_wrap=i != 1, overflow="fold")
         for group, rows in grid.groups:
             for i, (method, cells) in enumerate(rows):
                 # Text, for a name may hold what rich would read as markup
-                figures = [Text(text, "bold" if best else "") for text, best in cells]
+                figures = [Text(cell.text, "bold" if cell.best else "") for cell in cells]
                 table.add_row(Text(group if i == 0 else ""), Text(method), *figures)
             table.add_section()
         made.append(table)
     return made
 
 
-def to_json(results: Results) -> dict[str, Any]:
-    """One document for `json.dumps`: the figures by set and by missing share, per method, the machine and the versions.
+def to_markdown(results: Results, alarms: Alarms | None = None) -> str:
+    """All tables in Markdown, intervals in brackets, with their notes, the machine and the versions."""
 
-    {"sets": {SET: {METHOD: {"count", "missing", "hole_psnr", "psnr", "ssim", "changed", "mask_iou", "seconds", ...}}},
-     "missing": {"10-20 %": {METHOD: ...}}, "machine": {...}, "versions": {...}}; nan is None, a package not installed too.
+    def row(words: Iterable[str]) -> str:
+        # a bar would end the cell
+        return f"| {' | '.join(word.replace('|', chr(92) + '|') for word in words)} |"
+
+    lines = []
+    for grid in grids(results, alarms):
+        lines += [f"## {grid.title}", "", row(grid.head), row(["---", "---", *["---:"] * (len(grid.head) - 2)])]
+        for group, rows in grid.groups:
+            for method, cells in rows:
+                texts = [f"**{cell.text}**" if cell.best else cell.text for cell in cells]
+                told = [f"{text} ({cell.interval})" if cell.interval else text for text, cell in zip(texts, cells, strict=True)]
+                lines.append(row([group, method, *told]))
+        lines += ["", *([grid.note, ""] if grid.note else [])]
+    return "\n".join([*lines, facts(), ""])
+
+
+def to_json(results: Results, alarms: Alarms | None = None, settings: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """One document for `json.dumps`: all figures, the machine and the versions; nan is None, a package not installed too.
+
+    {"sets": {SET: {METHOD: {"count", "hole_psnr", ..., "interval": {"hole_psnr": [low, high], ...}}}},
+     "missing": {"10-20 %": {METHOD: ...}}, "differences": {SET: {OTHER METHOD: ...}}, the first method minus the other,
+     "calibration": {SET: {METHOD: {"predicted": {...}, "constant": {...}}}}, "clean": {METHOD: {...}},
+     "settings": as given, "machine": {...}, "versions": {...}, "notes": [...]}
     """
-    document: dict[str, Any] = {"sets": {}, "missing": {}}
+    document: dict[str, Any] = {"sets": {}, "missing": {}, "differences": {}}
     for method, records in results.items():
         for key, groups in zip(("sets", "missing"), summarise(records), strict=True):
             for name, summary in groups.items():
-                figures = {k: None if math.isnan(v) else v for k, v in asdict(summary).items()}
-                document[key].setdefault(name, {})[method] = figures
+                document[key].setdefault(name, {})[method] = _figures(summary)
     document["missing"] = {name: document["missing"][name] for name in SHARES if name in document["missing"]}
-    machine = {"platform": platform.platform(), "python": platform.python_version(), "cpus": os.cpu_count()}
-    versions = {name: _version(name) for name in ("pixelrnn", "numpy", "torch", "pillow")} | {"opencv": _version(*OPENCV)}
-    return document | {"machine": machine, "versions": versions}
+    for method, sets in _differences(results).items():
+        for name, summary in sets.items():
+            document["differences"].setdefault(name, {})[method] = _figures(summary)
+    document["calibration"] = {
+        name: {method: {kind: asdict(one) for kind, one in kinds.items()} for method, kinds in methods.items()}
+        for name, methods in _calibrations(results).items()
+    }
+    document["clean"] = {
+        method: {"pictures": one.pictures, "left_alone": one.left_alone, **_figures({"called_missing": one.called_missing})}
+        for method, one in (alarms or {}).items()
+    }
+    document |= {"settings": dict(settings or {}), "machine": _machine(), "versions": _versions()}
+    document["notes"] = [NOTE, MORE, DIFFERENCE_NOTE, DETECTION_NOTE, CALIBRATION_NOTE, CLEAN_NOTE]
+    cleaned: dict[str, Any] = _without_nan(document)
+    return cleaned
+
+
+def _figures(summary: Summary) -> dict[str, Any]:
+    intervals = {name: [one.low, one.high] for name, one in summary.items() if not math.isnan(one.low)}
+    return {name: one.mean for name, one in summary.items()} | {"interval": intervals}
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_nan(one) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_without_nan(one) for one in value]
+    return None if isinstance(value, float) and math.isnan(value) else value
+
+
+def _machine() -> dict[str, Any]:
+    cpu = platform.processor()
+    try:
+        named = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
+        cpu = named[0].split(":", 1)[1].strip() if named else cpu
+    except OSError:
+        pass  # not Linux: what platform says
+    return {"platform": platform.platform(), "cpu": cpu or None, "cpus": os.cpu_count(), "python": platform.python_version()}
+
+
+def _versions() -> dict[str, str | None]:
+    return {name: _version(name) for name in PACKAGES} | {"opencv": _version(*OPENCV)}
+
+
+def facts() -> str:
+    """The machine and the versions in one line."""
+    machine = _machine()
+    told = [f"{name} {version}" for name, version in _versions().items() if version]
+    cpu = f"{machine['cpu']}, " if machine["cpu"] else ""
+    return f"{machine['platform']}, {cpu}{machine['cpus']} CPUs; Python {machine['python']}, {', '.join(told)}"
 
 
 def _version(*packages: str) -> str | None:
@@ -193,7 +395,7 @@ def sheet(
 
 def _pair(occluded: np.ndarray, completed: np.ndarray, cell: int, captions: Iterator[str] | None) -> np.ndarray:
     """Two thumbnails that meet at a narrow gap, (h, 2 cell + 4 gaps, 3), with a white border and the caption below."""
-    left, right = (_fit(picture, cell) for picture in (occluded, completed))
+    left, right = (fit(picture, cell) for picture in (occluded, completed))
     height = max(left.shape[0], right.shape[0])
     block = np.full((height + 2 * GAP + (CAPTION if captions else 0), 2 * cell + 4 * GAP, 3), 255, np.uint8)
     middle = block.shape[1] // 2
@@ -210,77 +412,10 @@ def _pair(occluded: np.ndarray, completed: np.ndarray, cell: int, captions: Iter
     return block
 
 
-def _fit(picture: np.ndarray, side: int, enlarge: bool = True) -> np.ndarray:
+def fit(picture: np.ndarray, side: int, enlarge: bool = True) -> np.ndarray:
     """`picture` resized so that its long side is `side`; without `enlarge` a smaller one stays."""
     height, width = picture.shape[:2]
     scale = side / max(height, width)
     if scale >= 1 and not enlarge:
         return picture
     return resize(picture, max(1, round(width * scale)), max(1, round(height * scale)))
-
-
-def examples(methods: Mapping[str, Method], cases: Sequence[Case], count: int = 6, blind: bool = False) -> list[Example]:
-    """Complete `count` cases, evenly spread over `cases`, with every method: what `html` shows."""
-    picked = [cases[i] for i in dict.fromkeys(np.linspace(0, len(cases) - 1, min(count, len(cases))).round().astype(int))]
-    made: list[Example] = []
-    for case in picked:
-        given, mask, target = case.read()
-        completed = {name: method(given.copy(), None if blind else mask.copy()) for name, method in methods.items()}
-        pictures = {name: getattr(result, "image", result) for name, result in completed.items()}
-        # shrunk at once, for many photographs of many megapixels
-        shown = {name: _fit(picture, 320, False) for name, picture in {"given": given, **pictures, "truth": target}.items()}
-        made.append((f"{case.set} / {case.id}", shown))
-    return made
-
-
-STYLE = """
-:root { color-scheme: light dark; --line: #8884; --soft: #888; }
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto; padding: 0 1rem; }
-h1 { font-size: 1.5rem; } h2 { font-size: 1.1rem; margin-top: 2rem; }
-.wide { overflow-x: auto; } table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-th, td { padding: .25rem .8rem; text-align: right; white-space: nowrap; } th { color: var(--soft); font-weight: 500; }
-th:nth-child(-n+2), td:nth-child(-n+2) { text-align: left; } tbody { border-top: 1px solid var(--line); }
-.row { display: flex; gap: .5rem; overflow-x: auto; margin: 0 0 1rem; } .row figure { margin: 0; flex: 1 1 0; min-width: 8rem; }
-img { width: 100%; border-radius: 4px; display: block; } figcaption, .note { color: var(--soft); font-size: .85rem; }
-"""
-
-
-def html(results: Results, examples: Iterable[Example] = (), title: str = "pixelrnn: evaluation") -> str:
-    """One page that needs nothing else: the tables, and pictures as `examples` gives them, inside it as JPEG."""
-    parts = []
-    for grid in grids(results):
-        bodies = []
-        for group, rows in grid.groups:
-            lines = []
-            for i, (method, cells) in enumerate(rows):
-                figures = "".join(f"<td>{f'<b>{text}</b>' if best else text}</td>" for text, best in cells)
-                lines.append(f"<tr><td>{escape(group) if i == 0 else ''}</td><td>{escape(method)}</td>{figures}</tr>")
-            bodies.append(f"<tbody>{''.join(lines)}</tbody>")
-        head = "".join(f"<th>{escape(name)}</th>" for name in grid.head)
-        heading = "By set" if grid.title == "set" else "By share of the picture that is missing"
-        parts.append(
-            f'<h2>{heading}</h2><div class="wide"><table><thead><tr>{head}</tr></thead>{"".join(bodies)}</table></div>'
-        )
-    parts.append(f'<p class="note">{escape(_notes(results))}</p>')
-    for caption, pictures in examples:
-        figures = "".join(
-            f'<figure><img alt="{escape(name)}" src="{_data_uri(picture)}"><figcaption>{escape(name)}</figcaption></figure>'
-            for name, picture in pictures.items()
-        )
-        parts.append(f'<h2>{escape(caption)}</h2><div class="row">{figures}</div>')
-    facts = to_json(results)
-    told = [f"{name} {version}" for name, version in facts["versions"].items() if version]
-    footer = f"{facts['machine']['platform']}, {facts['machine']['cpus']} CPUs; {', '.join(told)}"
-    return (
-        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
-        f"<title>{escape(title)}</title><style>{STYLE}</style></head><body><h1>{escape(title)}</h1>\n"
-        + "\n".join(parts)
-        + f'\n<p class="note">{escape(footer)}</p></body></html>\n'
-    )
-
-
-def _data_uri(picture: np.ndarray) -> str:
-    """uint8 (H, W, 3) as a JPEG of at most 320 px a side, in a URI."""
-    buffer = io.BytesIO()
-    Image.fromarray(_fit(picture, 320, False)).save(buffer, "JPEG", quality=88)
-    return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"

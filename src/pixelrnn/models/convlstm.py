@@ -9,8 +9,28 @@ from collections.abc import Sequence
 
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 State = tuple[torch.Tensor, torch.Tensor]  # hidden state and cell state, each (B, hidden, H, W)
+
+
+def step(
+    x: torch.Tensor,
+    hidden: torch.Tensor,
+    cell: torch.Tensor,
+    weight: torch.Tensor,
+    bias: torch.Tensor,
+    peepholes: torch.Tensor | None,
+    padding: list[int],
+) -> State:
+    """The equations of ConvLSTMCell: x (B, channels, H, W) and the state before it to the state after it."""
+    i, f, o, candidate = F.conv2d(torch.cat([x, hidden], dim=1), weight, bias, padding=padding).chunk(4, dim=1)
+    if peepholes is not None:
+        i, f = i + peepholes[0] * cell, f + peepholes[1] * cell
+    cell = torch.sigmoid(f) * cell + torch.sigmoid(i) * torch.tanh(candidate)
+    if peepholes is not None:
+        o = o + peepholes[2] * cell
+    return torch.sigmoid(o) * torch.tanh(cell), cell
 
 
 class ConvLSTMCell(nn.Module):
@@ -51,25 +71,41 @@ class ConvLSTMCell(nn.Module):
 
     def forward(self, x: torch.Tensor, state: State | None = None) -> State:
         """Input (B, channels, H, W) and the state before it, zeros by default, to the state after it."""
-        hidden, cell = state if state is not None else self.initial_state(x)
-        i, f, o, candidate = self.conv(torch.cat([x, hidden], dim=1)).chunk(4, dim=1)
-        if self.peepholes is not None:
-            i, f = i + self.peepholes[0] * cell, f + self.peepholes[1] * cell
-        cell = torch.sigmoid(f) * cell + torch.sigmoid(i) * torch.tanh(candidate)
-        if self.peepholes is not None:
-            o = o + self.peepholes[2] * cell
-        return torch.sigmoid(o) * torch.tanh(cell), cell
+        hidden, cell = state or self.initial_state(x)
+        return step(x, hidden, cell, *self.arguments())
+
+    def arguments(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None, list[int]]:
+        """What `step` needs of the cell: weight, bias, peepholes, padding."""
+        assert self.conv.bias is not None
+        height, width = self.conv.kernel_size
+        return self.conv.weight, self.conv.bias, self.peepholes, [height // 2, width // 2]
+
+
+def walk(
+    steps: torch.Tensor,
+    hidden: torch.Tensor,
+    cell: torch.Tensor,
+    weight: torch.Tensor,
+    bias: torch.Tensor,
+    peepholes: torch.Tensor | None,
+    padding: list[int],
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """`step` over the sequence (T, B, channels, H, W): the hidden states (T, B, hidden, H, W), and the state after the last."""
+    outputs = []
+    for x in steps:
+        hidden, cell = step(x, hidden, cell, weight, bias, peepholes, padding)
+        outputs.append(hidden)
+    return torch.stack(outputs), hidden, cell
 
 
 def scan(cell: nn.Module, steps: torch.Tensor, state: State | None = None) -> tuple[torch.Tensor, State]:
     """A ConvLSTM cell over the sequence `steps` (T, B, channels, H, W), T at least 1, from `state`, zeros by default: the
     hidden state of every step (T, B, hidden, H, W), and the state after the last."""
-    outputs = []
-    for step in steps:
-        state = cell(step, state)
-        outputs.append(state[0])
-    assert state is not None
-    return torch.stack(outputs), state
+    # traced, a Python loop would unroll to the example's length; scripted, it becomes one ONNX Loop of any length
+    over = torch.jit.script(walk) if torch.onnx.is_in_onnx_export() else walk
+    before = state or cell.initial_state(steps[0])  # type: ignore[operator]
+    outputs, hidden, last = over(steps, before[0], before[1], *cell.arguments())  # type: ignore[operator]
+    return outputs, (hidden, last)
 
 
 class ConvLSTM(nn.Module):
@@ -113,7 +149,7 @@ class ConvLSTMScan(nn.Module):
 
     def __init__(self, channels: int, hidden: int, kernel_size: int = 3) -> None:
         super().__init__()
-        self.norm = nn.GroupNorm(1, channels)
+        self.norm = nn.LayerNorm(channels)
         self.directions = nn.ModuleList(ConvLSTMCell(channels, hidden, (1, kernel_size)) for _ in range(4))
         self.mix = nn.Conv2d(4 * hidden, channels, 1)
         for cell in self.directions:
@@ -121,7 +157,7 @@ class ConvLSTMScan(nn.Module):
             nn.init.ones_(cell.conv.bias[hidden : 2 * hidden])  # type: ignore[index, union-attr]
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        y = self.norm(x)
+        y = self.norm(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)  # per position, so that no padding can be felt
         rows = y.permute(2, 0, 1, 3).unsqueeze(3)  # (H, B, C, 1, W)
         columns = y.permute(3, 0, 1, 2).unsqueeze(3)  # (W, B, C, 1, H)
         down, up, right, left = self.directions

@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from .convlstm import ConvLSTMCell, ConvLSTMScan
-from .layers import Block, GRUScan, pad_to_multiple, pull_push
+from .layers import Block, ChannelNorm, GatedScan, pad_to_multiple, pull_push
 from .registry import Prediction, register
 
 
@@ -72,13 +72,25 @@ class Baseline(nn.Module):
 class Hourglass(nn.Module):
     """Encoder and PixelShuffle decoder over three grids, 1/4, 1/8 and 1/16 of the picture, with the recurrence on the last.
 
-    (B, inputs, H, W) with sides that are multiples of 16 to (B, outputs, H, W). widths, depths: features and blocks per grid.
+    (B, inputs, H, W) with sides that are multiples of 16 to (B, outputs, H / finest, W / finest). widths, depths: features and
+    blocks per grid. kernel_size: of the first and the last convolution.
     """
 
-    def __init__(self, inputs: int, outputs: int, widths: tuple[int, ...], depths: tuple[int, ...], scan: nn.Module) -> None:
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        widths: tuple[int, ...],
+        depths: tuple[int, ...],
+        scan: nn.Module,
+        kernel_size: int = 3,
+        finest: int = 1,
+    ) -> None:
         super().__init__()
         first, second, third = widths
-        self.stem = nn.Sequential(nn.PixelUnshuffle(4), nn.Conv2d(16 * inputs, first, 3, padding=1))
+        self.stem = nn.Sequential(
+            nn.PixelUnshuffle(4), nn.Conv2d(16 * inputs, first, kernel_size, padding=kernel_size // 2), ChannelNorm(first)
+        )
         self.encode = nn.ModuleList(self._blocks(width, depth) for width, depth in zip(widths[:2], depths[:2], strict=True))
         self.down = nn.ModuleList(nn.Conv2d(before, after, 2, stride=2) for before, after in ((first, second), (second, third)))
         half = depths[2] // 2
@@ -88,7 +100,9 @@ class Hourglass(nn.Module):
             for before, after in ((third, second), (second, first))
         )
         self.decode = nn.ModuleList(self._blocks(width, depth) for width, depth in ((second, depths[1]), (first, depths[0])))
-        self.head = nn.Sequential(nn.Conv2d(first, 16 * outputs, 3, padding=1), nn.PixelShuffle(4))
+        grain = 4 // finest
+        last = nn.Conv2d(first, grain**2 * outputs, kernel_size, padding=kernel_size // 2)
+        self.head = nn.Sequential(ChannelNorm(first), last, nn.PixelShuffle(grain))
 
     @staticmethod
     def _blocks(channels: int, depth: int) -> nn.Sequential:
@@ -100,22 +114,59 @@ class Hourglass(nn.Module):
         x = self.bottom(self.down[1](eighth))  # (B, third, H/16, W/16)
         x = self.decode[0](self.up[0](x) + eighth)
         x = self.decode[1](self.up[1](x) + quarter)
-        return self.head(x)  # (B, outputs, H, W)
+        return self.head(x)  # (B, outputs, H / finest, W / finest)
+
+
+class Detector(nn.Module):
+    """Sees an occlusion: an hourglass says roughly where, two convolutions at half the resolution find its edge to the pixel.
+
+    (B, 3, H, W) in [0, 1] with sides that are multiples of 16 to logits (B, 1, H, W), above 0 where more likely covered.
+    """
+
+    def __init__(self, widths: tuple[int, ...], depths: tuple[int, ...]) -> None:
+        super().__init__()
+        self.rough = Hourglass(5, 8, widths, depths, nn.Identity(), kernel_size=1, finest=2)
+        self.halve = nn.PixelUnshuffle(2)
+        self.edge = nn.Sequential(
+            nn.Conv2d(8 + 4 * 5, 16, 3, padding=1), nn.GELU(), nn.Conv2d(16, 4, 3, padding=1), nn.PixelShuffle(2)
+        )
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        x = torch.cat([image, steepness(image)], dim=1)  # (B, 5, H, W)
+        logits: torch.Tensor = self.edge(torch.cat([self.rough(x), self.halve(x)], dim=1))
+        return logits
 
 
 @dataclass(frozen=True)
 class OptimizedPixelRNNConfig:
     """widths, depths: features and blocks on the grids of 1/4, 1/8 and 1/16, of the network that fills and of the one that
-    detects. scan: the recurrence amid the blocks of the last grid, "convlstm", "gru" or "none"; scan_hidden: its features.
-    smooth_start: begin from a smooth fill and learn what is missing from it, else from black and learn all of it."""
+    detects. scan: the recurrence amid the blocks of the last grid, "convlstm", "lstm", "gru" or "none"; scan_hidden: its
+    features. smooth_start: begin from a smooth fill and learn what is missing from it, else from black and learn all of it.
+    """
 
     widths: tuple[int, ...] = (48, 96, 192)
     depths: tuple[int, ...] = (2, 2, 6)
     detector_widths: tuple[int, ...] = (24, 48, 64)
     detector_depths: tuple[int, ...] = (1, 1, 2)
-    scan: str = "convlstm"
+    scan: str = "gru"
     scan_hidden: int = 64
     smooth_start: bool = True
+
+
+def steepness(image: torch.Tensor) -> torch.Tensor:
+    """How much each pixel differs from the next to its right and below, the largest of the channels: (B, 3, H, W) in [0, 1] to
+    (B, 2, H, W) in [0, 1], logarithmic, with 0 for equal ones and 1/8 for one grey level.
+
+    What people paint is often exactly flat, which no photograph is for long; a linear filter hardly sees so small a difference.
+    """
+    right = F.pad(image[..., :, 1:] - image[..., :, :-1], (0, 1))
+    below = F.pad(image[..., 1:, :] - image[..., :-1, :], (0, 0, 0, 1))
+    return torch.cat([torch.log2(1 + 255 * step.abs().amax(dim=1, keepdim=True)) / 8 for step in (right, below)], dim=1)
+
+
+def occlusion(mask_logits: torch.Tensor) -> torch.Tensor:
+    """What a detector sees (B, 1, H, W) as a mask in {0, 1}, grown by 2 px: compression leaves a ring of the painted colour."""
+    return F.max_pool2d((mask_logits > 0).to(mask_logits.dtype), 5, stride=1, padding=2)
 
 
 @register("optimized_pixelrnn", OptimizedPixelRNNConfig)
@@ -125,44 +176,66 @@ class OptimizedPixelRNN(nn.Module):
     def __init__(self, config: OptimizedPixelRNNConfig) -> None:
         super().__init__()
         self.config = config
-        # four outputs: RGB and the log standard deviation of its error
-        self.filler = Hourglass(4, 4, config.widths, config.depths, self._scan(config.widths[2]))
-        self.detector = Hourglass(3, 1, config.detector_widths, config.detector_depths, nn.Identity())
+        # from RGB, the mask, and the mask again where a guide fills it; to RGB and the log standard deviation of its error
+        self.filler = Hourglass(5, 4, config.widths, config.depths, self._scan(config.widths[2]))
+        self.detector = Detector(config.detector_widths, config.detector_depths)
         if config.smooth_start:
-            head: nn.Conv2d = self.filler.head[0]  # type: ignore[assignment]
+            head: nn.Conv2d = self.filler.head[1]  # type: ignore[assignment]
             nn.init.normal_(head.weight, std=1e-3)  # an untrained network leaves the smooth fill as it is
             nn.init.zeros_(head.bias)  # type: ignore[arg-type]
 
     def detect(self, image: torch.Tensor) -> torch.Tensor:
         """The occlusion alone, at a fifth of the cost: image (B, 3, H, W) in [0, 1] to mask_logits (B, 1, H, W)."""
         height, width = image.shape[-2:]
-        logits: torch.Tensor = self.detector(pad_to_multiple(image, 16))
+        image = pad_to_multiple(image, 16)
+        logits: torch.Tensor = self.detector(image)
         return logits[..., :height, :width]
 
     def _scan(self, channels: int) -> nn.Module:
-        if self.config.scan == "gru":
-            return GRUScan(channels, self.config.scan_hidden)
-        if self.config.scan == "convlstm":
-            return ConvLSTMScan(channels, self.config.scan_hidden)
-        if self.config.scan == "none":
+        scan, hidden = self.config.scan, self.config.scan_hidden
+        if scan in ("gru", "lstm"):
+            return GatedScan(channels, hidden, nn.GRU if scan == "gru" else nn.LSTM)
+        if scan == "convlstm":
+            return ConvLSTMScan(channels, hidden)
+        if scan == "none":
             return nn.Identity()
-        raise ValueError(f"scan must be 'gru', 'convlstm' or 'none', got {self.config.scan!r}")
+        raise ValueError(f"scan must be 'convlstm', 'lstm', 'gru' or 'none', got {scan!r}")
+
+    def fill(
+        self,
+        image: torch.Tensor,
+        mask: torch.Tensor,
+        guide: torch.Tensor | None = None,
+        guided: torch.Tensor | None = None,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """The completion alone: image, mask and guide as in forward to picture (B, 3, H, W) and log_std (B, 1, H, W).
+
+        guided: bool (B,), which pictures of the batch the guide is meant for; all of them by default.
+        """
+        height, width = image.shape[-2:]
+        image, mask = pad_to_multiple(image, 16), pad_to_multiple(mask, 16)
+        start, told = image * (1 - mask), torch.zeros_like(mask)
+        if self.config.smooth_start and (guide is None or guided is not None):
+            start = pull_push(image, mask)
+        if guide is not None:
+            told = mask if guided is None else mask * guided.to(mask.dtype).view(-1, 1, 1, 1)
+            # the guide covers the picture, not its padding
+            coarse = F.interpolate(guide, size=(height, width), mode="bilinear", align_corners=False)
+            start = start * (1 - told) + pad_to_multiple(coarse, 16) * told
+        # an eighth: Adam moves all weights of the last layer at once, by far too much for a picture in [0, 1]
+        filled = self.filler(torch.cat([start, mask, told], dim=1))[..., :height, :width] / 8
+        picture = start[..., :height, :width] + filled[:, :3] if self.config.smooth_start else torch.sigmoid(filled[:, :3])
+        if not self.training:  # in training a pixel that went too far must feel the way back
+            picture = picture.clamp(0, 1)
+        # the deviation is bounded to [e^-6, 1]: nothing in [0, 1] is further off, and the loss stays finite
+        return picture, -6 * torch.sigmoid(filled[:, 3:])
 
     def forward(self, image: torch.Tensor, mask: torch.Tensor | None = None, guide: torch.Tensor | None = None) -> Prediction:
-        """image (B, 3, H, W) in [0, 1]; mask (B, 1, H, W) in {0, 1}, 1 where missing; without it, what the detector sees."""
-        _no_guide(guide)
-        height, width = image.shape[-2:]
-        image = pad_to_multiple(image, 16)
-        mask_logits = self.detector(image)
-        if mask is None:
-            # grown by 2 px: compression leaves a ring of the painted colour around an occlusion
-            mask = F.max_pool2d((mask_logits > 0).to(image.dtype), 5, stride=1, padding=2)
-        else:
-            mask = pad_to_multiple(mask, 16)
-        start = pull_push(image, mask) if self.config.smooth_start else image * (1 - mask)
-        filled = self.filler(torch.cat([start, mask], dim=1))
-        picture = (start + filled[:, :3]).clamp(0, 1) if self.config.smooth_start else torch.sigmoid(filled[:, :3])
-        crop = (..., slice(height), slice(width))
-        # the deviation is bounded to [e^-6, 1]: nothing in [0, 1] is further off, and the loss stays finite
-        log_std = -6 * torch.sigmoid(filled[:, 3:])
-        return Prediction(picture[crop], mask_logits[crop], log_std[crop])
+        """image (B, 3, H, W) in [0, 1]; mask (B, 1, H, W) in {0, 1}, 1 where missing; without it, what the detector sees.
+
+        guide (B, 3, h, w) in [0, 1], any size, best 32 to 64 a side: the whole picture, coarsely. What it shows where the
+        picture is missing is taken as what belongs there; the rest of it is not looked at.
+        """
+        mask_logits = self.detect(image)
+        picture, log_std = self.fill(image, occlusion(mask_logits) if mask is None else mask, guide)
+        return Prediction(picture, mask_logits, log_std)

@@ -1,0 +1,161 @@
+"""ONNX files of the networks: one graph for any batch, height and width, checked against torch before it is kept.
+
+Written by torch's tracing exporter: torch.export refuses recurrences of dynamic length.
+"""
+
+import copy
+import json
+import warnings
+from collections.abc import Iterator
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from .errors import PixelRNNError
+from .image import write_atomically
+from .models import Prediction
+from .models.encoder_decoder import occlusion
+
+OPSET = 20  # the first with Gelu as one operation; LayerNormalization is one since 17
+TOLERANCE = 1e-4  # largest absolute difference from torch
+EXAMPLE, CHECKED = (2, 64, 80), ((2, 37, 53), (1, 96, 32), (2, 17, 130))  # batch, height, width
+OUTPUTS = ("picture", "mask_logits", "log_std")  # of a Prediction; no output may have the name of an input
+AXES = {
+    **{name: {0: "batch", 2: "height", 3: "width"} for name in ("image", "mask", *OUTPUTS)},
+    "guide": {0: "batch", 2: "guide_height", 3: "guide_width"},
+    **{name: {0: "batch"} for name in ("has_mask", "has_guide")},
+}
+
+
+class Flagged(nn.Module):
+    """A model with `detect` and `fill` whose mask and guide may be absent, which a graph can only know from its inputs."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(
+        self, image: torch.Tensor, mask: torch.Tensor, guide: torch.Tensor, has_mask: torch.Tensor, has_guide: torch.Tensor
+    ) -> Prediction:
+        mask_logits = self.model.detect(image)  # type: ignore[operator]
+        mask = torch.where(has_mask.view(-1, 1, 1, 1), mask, occlusion(mask_logits))
+        picture, log_std = self.model.fill(image, mask, guide, has_guide)  # type: ignore[operator]
+        return Prediction(picture, mask_logits, log_std)
+
+
+def export_onnx(model: nn.Module, path: str | Path) -> None:
+    """Write a model from create_model as an ONNX file, whole or not at all, that ONNX Runtime was seen to run as torch does.
+
+    Inputs, all float32 but the flags, of any B, H, W, h, w of 1 or more:
+
+        image (B, 3, H, W) in [0, 1];  mask (B, 1, H, W) in {0, 1}, 1 where missing;  guide (B, 3, h, w) in [0, 1]
+        has_mask, has_guide: bool (B,) or (1,), whether mask and guide mean something; where not, any values serve
+
+    Outputs: picture (B, 3, H, W) in [0, 1], mask_logits and log_std (B, 1, H, W), as in Prediction. A model without `detect`
+    and `fill`, such as baseline, reads the image alone and says the picture alone, so its file has these two only.
+    The file's metadata: model, config (JSON), pixelrnn (our version).
+
+    Raises PixelRNNError if an output differs from torch's by more than 1e-4 at any of three other sizes, or without onnx and
+    onnxruntime.
+    """
+    try:
+        import onnx
+        import onnxruntime
+    except ImportError as error:
+        raise PixelRNNError(f"exporting needs {error.name}. Install it: pip install 'pixelrnn[onnx]'.") from None
+    model = copy.deepcopy(model).cpu().float().eval()
+    flagged = hasattr(model, "detect") and hasattr(model, "fill")
+    # in eval mode itself, or the exporter would leave the model within in training mode, which answers differently
+    wrapped = (Flagged(model) if flagged else _Picture(model)).eval()
+    inputs = dict(list(_example(*EXAMPLE).items())[: None if flagged else 1])
+    outputs = OUTPUTS[: None if flagged else 1]
+
+    def write(temporary: Path) -> None:
+        with warnings.catch_warnings(), torch.no_grad():
+            warnings.simplefilter("ignore")  # of the tracer's own age, and of constants that the check below would find out
+            torch.onnx.export(
+                wrapped,
+                tuple(inputs.values()),
+                str(temporary),
+                dynamo=False,
+                opset_version=OPSET,
+                input_names=list(inputs),
+                output_names=list(outputs),
+                dynamic_axes={name: AXES[name] for name in (*inputs, *outputs)},
+            )
+        written = onnx.load(temporary)
+        about = {"model": str(model.name), "config": json.dumps(asdict(model.config))}  # type: ignore[call-overload]
+        onnx.helper.set_model_props(written, {**about, "pixelrnn": version("pixelrnn")})
+        onnx.save(written, temporary)
+        _check(model, onnxruntime.InferenceSession(temporary, providers=["CPUExecutionProvider"]))
+
+    write_atomically(Path(path), write)
+
+
+class _Picture(nn.Module):
+    """A model's picture alone."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        picture: torch.Tensor = self.model(image).image
+        return picture
+
+
+def _example(batch: int, height: int, width: int) -> dict[str, torch.Tensor]:
+    """Random inputs of every name, in their order; of a batch of two each flag is once true and once false."""
+    generator = torch.Generator().manual_seed(0)
+    image, mask, guide = (
+        torch.rand(batch, *shape, generator=generator) for shape in ((3, height, width), (1, height, width), (3, 9, 13))
+    )
+    mask = (mask < 0.2).float()
+    mask[..., height // 4 : height // 2, width // 4 : width // 2] = 1
+    flags = torch.arange(batch) % 2 == 0
+    return {"image": image, "mask": mask, "guide": guide, "has_mask": flags, "has_guide": ~flags}
+
+
+def _check(model: nn.Module, session: Any) -> None:
+    """Raise PixelRNNError where the session's answers are not the model's."""
+    known = {one.name for one in session.get_inputs()}
+    for size in CHECKED:
+        for inputs in _uses(_example(*size)):
+            try:
+                found = session.run(None, {name: value.numpy() for name, value in inputs.items() if name in known})
+            except Exception as error:  # ONNX Runtime's own have no common base but this
+                raise PixelRNNError(f"the ONNX graph fails for (B, H, W) = {size}; nothing was written ({error}).") from None
+            for name, here, there in zip(OUTPUTS, _expected(model, inputs, found), found, strict=False):
+                worst = float(np.abs(here.numpy() - there).max()) if here.shape == there.shape else float("inf")
+                if not worst <= TOLERANCE:
+                    raise PixelRNNError(
+                        f"the ONNX graph's {name} is off by {worst:.1e} from torch's for (B, H, W) = {size}, more than "
+                        f"{TOLERANCE:.0e}; nothing was written. Try another scan, or report this network's config."
+                    )
+
+
+def _uses(inputs: dict[str, torch.Tensor]) -> Iterator[dict[str, torch.Tensor]]:
+    """The inputs with mask and guide as flagged, the other way round, and with both for all and for none."""
+    one, other = inputs["has_mask"], inputs["has_guide"]
+    for flags in ((one, other), (other, one), (one | other, one | other), (one & other, one & other)):
+        yield {**inputs, "has_mask": flags[0], "has_guide": flags[1]}
+
+
+@torch.no_grad()
+def _expected(model: nn.Module, inputs: dict[str, torch.Tensor], found: list[np.ndarray]) -> tuple[torch.Tensor, ...]:
+    """What torch says, one picture at a time, through the model's own optional arguments."""
+    if len(found) == 1:
+        return (model(inputs["image"]).image,)
+    answers = []
+    for i in range(len(inputs["image"])):
+        image, mask, guide = (inputs[name][i : i + 1] for name in ("image", "mask", "guide"))
+        # the graph's own logits decide what it takes as missing: one within rounding of 0 may fall on either side
+        mask = mask if inputs["has_mask"][i] else occlusion(torch.from_numpy(found[1][i : i + 1]))
+        picture, log_std = model.fill(image, mask, guide if inputs["has_guide"][i] else None)  # type: ignore[operator]
+        answers.append((picture, model.detect(image), log_std))  # type: ignore[operator]
+    return tuple(torch.cat(parts) for parts in zip(*answers, strict=True))
