@@ -9,7 +9,7 @@ import pytest
 
 from pixelrnn import Completer, checkpoint
 from pixelrnn.evaluation import mask_iou, score_case
-from pixelrnn.image import read_image
+from pixelrnn.image import read_image, resize
 from pixelrnn.occluders import described_square
 from pixelrnn.peers import classical
 from pixelrnn.rooms import render_bedroom
@@ -84,3 +84,16 @@ def test_the_readmes_first_command_completes_the_example_and_says_where(tmp_path
     before, after = read_image(example), read_image(target)
     changed = (before != after).any(axis=2)
     assert 0.05 < changed.mean() < 0.3
+
+
+def test_the_completion_agrees_with_its_guide(completer, cases):
+    for occluded, mask, room in cases:
+        ys, xs = np.nonzero(mask)
+        inner = (slice(ys.min() // 8 + 2, ys.max() // 8 - 1), slice(xs.min() // 8 + 2, xs.max() // 8 - 1))
+        truth = resize(room, 32, 32)
+        other = truth.copy()
+        other[inner] = (200, 60, 40)
+        for guide in (truth, other):
+            coarse = resize(completer(occluded, mask, guide=guide).image, 32, 32)
+            off = np.abs(coarse[inner].astype(int) - guide[inner]).mean()
+            assert off < 8  # grey levels

@@ -14,8 +14,8 @@ from pixelrnn.models import create_model
 class Grey:
     """A network that fills with mid-grey, sees black as missing, and is sure to 0.1."""
 
-    def __init__(self, sees: bool = True, knows: bool = True) -> None:
-        self.sees, self.knows, self.shapes = sees, knows, []
+    def __init__(self, sees: bool = True, knows: bool = True, elsewhere: float = -1.0) -> None:
+        self.sees, self.knows, self.elsewhere, self.shapes = sees, knows, elsewhere, []
 
     def __call__(self, image, mask, guide=None):
         self.shapes.append(image.shape)
@@ -23,7 +23,7 @@ class Grey:
         return Output(np.full_like(image, 0.5), deviation if self.knows else None)
 
     def detect(self, image):
-        return np.where(image.max(axis=0) == 0, 5.0, -5.0).astype(np.float32) if self.sees else None
+        return np.where(image.max(axis=0) == 0, 5.0, self.elsewhere).astype(np.float32) if self.sees else None
 
 
 @pytest.fixture
@@ -63,7 +63,12 @@ def test_what_lies_under_the_mask_does_not_reach_the_network(picture, hole):
     np.testing.assert_array_equal(seen[0], seen[1])
 
 
-def test_a_painted_occlusion_is_found_and_grown_past_its_ring(picture, hole):
+def test_an_occlusion_with_a_certain_edge_is_not_grown(picture, hole):
+    occluded = np.where(hole[..., None], np.uint8(0), picture)
+    np.testing.assert_array_equal(Completer(Grey(elsewhere=-5.0))(occluded).mask, hole)
+
+
+def test_a_painted_occlusion_is_found_and_grown_past_a_ring_that_may_be_part_of_it(picture, hole):
     occluded = np.where(hole[..., None], np.uint8(0), picture)
     result = Completer(Grey())(occluded)
     assert result.mask_source == "detected"

@@ -148,15 +148,19 @@ def test_photographs_without_pairs_are_occluded_as_they_are_read(tmp_path):
     assert float(rows(tmp_path / "out")[0]["hole_psnr"]) > 3
 
 
-def test_pairs_are_occluded_afresh_with_the_described_square_and_validated_as_they_are(data):
+def test_photographs_get_the_described_square_beside_pairs_that_stay_as_they_are(data, tmp_path):
+    (tmp_path / "photos").mkdir()
+    for number, room in enumerate(rooms(15)):
+        Image.fromarray(room).save(tmp_path / "photos" / f"{number}.png")
     for overrides, clean in (([], 0.0), (["clean=0.5"], 0.5)):
         recipe, _ = training.read_recipe(None, ["occlusion=square", "valid_from=15", "size=48", *overrides])
-        train, valid = training.make_datasets([data], recipe)
-        given = training.make_datasets([data], training.read_recipe(None, ["valid_from=15", "size=48"])[0])[1]
-        assert all(torch.equal(valid[i]["image"], given[i]["image"]) for i in range(5))
-        missing = []
+        both, valid = training.make_datasets([data, tmp_path / "photos"], recipe)
+        given = training.make_datasets([data], training.read_recipe(None, ["valid_from=15", "size=48"])[0])
+        for mixed, alone in zip((both, valid), given, strict=True):
+            assert all(torch.equal(mixed[i]["image"], alone[i]["image"]) for i in range(len(alone)))
+        train, missing = both.datasets[1], []
         for epoch in range(20):
-            train.datasets[0].set_epoch(epoch)
+            train.set_epoch(epoch)
             missing += [int(train[i]["mask"].sum()) for i in range(15)]
         assert set(missing) <= {0, 14 * 14}
         assert np.mean(np.array(missing) == 0) == pytest.approx(clean, abs=0.1)

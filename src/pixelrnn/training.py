@@ -57,7 +57,9 @@ class Recipe:
     part: str = "all"  # what learns: or the "filler" or the "detector" alone, where a model has them
     mse_weight: float = 0.8
     ssim_weight: float = 0.2
-    occlusion: str = "given"  # the pairs as they are; or originals occluded as they are read: "random", "squares", "square"
+    # "given" and "square": pairs as they are, photographs at random or with the described square; "random" and "squares": the
+    # originals of pairs, too, are occluded afresh each time they are read
+    occlusion: str = "given"
     clean: float | None = None  # share of photographs left whole, for the detector's sake; None: 0.05 for "random", else 0
     valid_from: int | None = None  # pairs with this number and above validate; photographs all train
     valid_fraction: float = 0.1  # else this share of each folder, drawn by the seed
@@ -131,7 +133,7 @@ def make_datasets(
                 if recipe.valid_from is None
                 else split_by_number(found, recipe.valid_from)
             )
-            if recipe.occlusion == "given":
+            if recipe.occlusion in ("given", "square"):
                 pairs[0].extend(parts[0])
             else:
                 photographs[0].extend(pair.original for pair in parts[0])
