@@ -96,4 +96,4 @@ def test_the_completion_agrees_with_its_guide(completer, cases):
         for guide in (truth, other):
             coarse = resize(completer(occluded, mask, guide=guide).image, 32, 32)
             off = np.abs(coarse[inner].astype(int) - guide[inner]).mean()
-            assert off < 8  # grey levels
+            assert off < 13  # grey levels, a twentieth of the range

@@ -13,7 +13,7 @@ from .image import as_rgb, grow, paste_known, read_image, read_mask, resize, to_
 
 DEFAULT_WEIGHTS = "bedrooms"
 WORK_SIDE = 640  # a larger picture is completed at this long side, then brought to its size: memory stays bounded
-# For filling, a detected occlusion takes in what is possibly covered up to 2 pixels around it, since compression leaves a ring of
+# For filling, a detected occlusion takes in what is possibly covered up to 2 pixels around it: compression leaves a ring of
 # its colour there; no more, since the pixels at its edge say most of what was behind it.
 POSSIBLE, GROWTH = -2.0, 2  # logit, and pixels
 # An occlusion is what is more likely covered than not, near a core of 5 x 5 pixels that is surely so: that takes most false
