@@ -76,6 +76,16 @@ def test_a_painted_occlusion_is_found_and_grown_past_a_ring_that_may_be_part_of_
     np.testing.assert_array_equal(result.image[~result.mask], occluded[~result.mask])
 
 
+def test_a_compressed_occlusion_is_grown_past_its_ring_even_where_its_edge_seems_certain(picture, hole):
+    class Dark(Grey):
+        def detect(self, image):
+            return np.where(image.max(axis=0) < 0.2, 5.0, -5.0).astype(np.float32)
+
+    bright = np.maximum(picture, 100)
+    occluded = np.where(hole[..., None], np.random.default_rng(2).integers(0, 20, picture.shape, dtype=np.uint8), bright)
+    np.testing.assert_array_equal(Completer(Dark())(occluded).mask, grow(hole, 2))
+
+
 def test_the_occlusion_itself_is_told_without_the_ring_that_filling_needs(picture, hole):
     occluded = np.where(hole[..., None], np.uint8(0), picture)
     found, source = Completer(Grey()).detect(occluded, grown=False)

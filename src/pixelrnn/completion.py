@@ -13,8 +13,8 @@ from .image import as_rgb, grow, paste_known, read_image, read_mask, resize, to_
 
 DEFAULT_WEIGHTS = "bedrooms"
 WORK_SIDE = 640  # a larger picture is completed at this long side, then brought to its size: memory stays bounded
-# For filling, a detected occlusion takes in what is possibly covered up to 2 pixels around it: compression leaves a ring of
-# its colour there; no more, since the pixels at its edge say most of what was behind it.
+# For filling, a detected occlusion takes in what is possibly covered around it, and the ring that compression has coloured;
+# no more, since the pixels at its edge say most of what was behind it.
 POSSIBLE, GROWTH = -2.0, 2  # logit, and pixels
 # An occlusion is what is more likely covered than not, near a core of 5 x 5 pixels that is surely so: that takes most false
 # alarms away, and hardly anything that is painted.
@@ -109,7 +109,9 @@ class Completer:
             raise PixelRNNError("neither these weights nor the detector can find an occlusion. Give a mask.")
         core = grow(~grow(logits <= SURE, CORE), CORE)
         seen = (logits > 0) & grow(core, NEAR)
-        if grown:
+        if grown and _compressed(small, seen):
+            seen = grow(seen, GROWTH) | (logits > POSSIBLE) & grow(seen, 2 * GROWTH)
+        elif grown:
             seen |= (logits > POSSIBLE) & grow(seen, GROWTH)
         return resize(seen, width, height), source
 
@@ -124,6 +126,12 @@ class Completer:
             return filled, None
         deviation = Image.fromarray(np.exp(output.log_std)).resize((width, height), Image.Resampling.BILINEAR)
         return filled, np.where(missing, np.asarray(deviation), np.float32(0))
+
+
+def _compressed(picture: np.ndarray, seen: np.ndarray) -> bool:
+    """Whether the paint in uint8 (H, W, 3) has lost its exact colours at its edge: compressed or resized; noise counts, too."""
+    _, counts = np.unique(picture[seen & grow(~seen, GROWTH)], axis=0, return_counts=True)
+    return bool(np.sort(counts)[-2:].sum() < 0.9 * counts.sum())  # two colours: stripes
 
 
 def _work_size(width: int, height: int) -> tuple[int, int]:
