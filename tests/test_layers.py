@@ -1,11 +1,13 @@
-"""The smooth fill that the default network starts from."""
+"""The smooth fill that the default network starts from, and convolutions done in another way."""
 
 import pytest
 import torch
+from torch.nn import functional as F
 
+from contract import TOLERANCE
 from pixelrnn.metrics import psnr
 from pixelrnn.models import create_model
-from pixelrnn.models.layers import pull_push
+from pixelrnn.models.layers import pull_push, unshuffled_conv
 
 
 def hole(height, width, share=0.4):
@@ -52,3 +54,13 @@ def test_an_untrained_default_network_leaves_the_smooth_fill_nearly_as_it_is():
     model = create_model("optimized_pixelrnn").eval()
     with torch.inference_mode():
         torch.testing.assert_close(model(image, mask).image, pull_push(image, mask).clamp(0, 1), atol=0.1, rtol=0)
+
+
+@pytest.mark.parametrize(("factor", "side"), [(2, 3), (4, 1), (4, 3)])
+def test_an_unshuffled_convolution_is_the_convolution_of_the_unshuffled_picture(factor, side):
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(2, 5, 6 * factor, 4 * factor, generator=generator, dtype=torch.float64)
+    weight = torch.randn(7, 5 * factor**2, side, side, generator=generator, dtype=torch.float64)
+    bias = torch.randn(7, generator=generator, dtype=torch.float64)
+    expected = F.conv2d(F.pixel_unshuffle(x, factor), weight, bias, padding=side // 2)
+    torch.testing.assert_close(unshuffled_conv(x, weight, bias, factor), expected, **TOLERANCE[torch.float64])

@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from .convlstm import ConvLSTMCell, ConvLSTMScan
-from .layers import Block, ChannelNorm, GatedScan, pad_to_multiple, pull_push
+from .layers import Block, ChannelNorm, GatedScan, pad_to_multiple, pull_push, unshuffled_conv
 from .registry import Prediction, register
 
 
@@ -109,7 +109,9 @@ class Hourglass(nn.Module):
         return nn.Sequential(*(Block(channels) for _ in range(depth)))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        quarter = self.encode[0](self.stem(x))  # (B, first, H/4, W/4)
+        _, conv, norm = self.stem
+        x = norm(unshuffled_conv(x, conv.weight, conv.bias, 4))  # type: ignore[arg-type]
+        quarter = self.encode[0](x)  # (B, first, H/4, W/4)
         eighth = self.encode[1](self.down[0](quarter))  # (B, second, H/8, W/8)
         x = self.bottom(self.down[1](eighth))  # (B, third, H/16, W/16)
         x = self.decode[0](self.up[0](x) + eighth)
@@ -126,14 +128,19 @@ class Detector(nn.Module):
     def __init__(self, widths: tuple[int, ...], depths: tuple[int, ...]) -> None:
         super().__init__()
         self.rough = Hourglass(5, 8, widths, depths, nn.Identity(), kernel_size=1, finest=2)
-        self.halve = nn.PixelUnshuffle(2)
         self.edge = nn.Sequential(
             nn.Conv2d(8 + 4 * 5, 16, 3, padding=1), nn.GELU(), nn.Conv2d(16, 4, 3, padding=1), nn.PixelShuffle(2)
         )
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         x = torch.cat([image, steepness(image)], dim=1)  # (B, 5, H, W)
-        logits: torch.Tensor = self.edge(torch.cat([self.rough(x), self.halve(x)], dim=1))
+        conv, *rest = self.edge
+        weight: torch.Tensor = conv.weight  # type: ignore[assignment]
+        # the convolution over the concatenation of both, in two parts
+        fine = unshuffled_conv(x, weight[:, 8:], None, 2)
+        logits: torch.Tensor = fine + F.conv2d(self.rough(x), weight[:, :8], conv.bias, padding=1)  # type: ignore[arg-type]
+        for layer in rest:
+            logits = layer(logits)
         return logits
 
 

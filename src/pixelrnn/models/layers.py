@@ -12,6 +12,20 @@ def pad_to_multiple(x: torch.Tensor, multiple: int) -> torch.Tensor:
     return F.pad(x, (0, -width % multiple, 0, -height % multiple), mode="replicate")
 
 
+def unshuffled_conv(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, factor: int) -> torch.Tensor:
+    """A convolution (outputs, C factor^2, k, k), k odd, stride 1, over F.pixel_unshuffle(x, factor), zeros around: (B, C, H, W)
+    to (B, outputs, H / factor, W / factor).
+
+    Done as one convolution of stride `factor`, whose kernel is the same weights in another order: engines spend longer on
+    moving the pixels than on the convolution.
+    """
+    outputs, inputs, side, _ = weight.shape
+    channels = inputs // factor**2
+    kernel = weight.view(outputs, channels, factor, factor, side, side).permute(0, 1, 4, 2, 5, 3)
+    kernel = kernel.reshape(outputs, channels, side * factor, side * factor)
+    return F.conv2d(x, kernel, bias, stride=factor, padding=side // 2 * factor)
+
+
 def pull_push(image: torch.Tensor, mask: torch.Tensor, levels: int = 7) -> torch.Tensor:
     """`image` (B, 3, H, W) with the pixels where `mask` (B, 1, H, W) is 1 filled smoothly from the others.
 
