@@ -63,27 +63,35 @@ def test_what_lies_under_the_mask_does_not_reach_the_network(picture, hole):
     np.testing.assert_array_equal(seen[0], seen[1])
 
 
-def test_an_occlusion_with_a_certain_edge_is_not_grown(picture, hole):
-    occluded = np.where(hole[..., None], np.uint8(0), picture)
-    np.testing.assert_array_equal(Completer(Grey(elsewhere=-5.0))(occluded).mask, hole)
+class Sees(Grey):
+    """Sees `mask`, and around it what is less sure."""
+
+    def __init__(self, mask: np.ndarray) -> None:
+        super().__init__()
+        self.logits = np.where(mask, 5.0, -5.0).astype(np.float32)
+
+    def detect(self, image):
+        return self.logits
 
 
-def test_a_painted_occlusion_is_found_and_grown_past_a_ring_that_may_be_part_of_it(picture, hole):
+def test_an_occlusion_of_one_exact_colour_is_found_to_the_pixel_and_no_more_is_filled(picture, hole):
     occluded = np.where(hole[..., None], np.uint8(0), picture)
     result = Completer(Grey())(occluded)
     assert result.mask_source == "detected"
-    np.testing.assert_array_equal(result.mask, grow(hole, 2))
+    np.testing.assert_array_equal(result.mask, hole)
     np.testing.assert_array_equal(result.image[~result.mask], occluded[~result.mask])
 
 
-def test_a_compressed_occlusion_is_grown_past_its_ring_even_where_its_edge_seems_certain(picture, hole):
-    class Dark(Grey):
-        def detect(self, image):
-            return np.where(image.max(axis=0) < 0.2, 5.0, -5.0).astype(np.float32)
+def test_an_occlusion_of_noise_is_grown_past_what_was_seen_of_it(picture, hole):
+    np.testing.assert_array_equal(Completer(Sees(hole))(picture).mask, grow(hole, 2))
 
-    bright = np.maximum(picture, 100)
-    occluded = np.where(hole[..., None], np.random.default_rng(2).integers(0, 20, picture.shape, dtype=np.uint8), bright)
-    np.testing.assert_array_equal(Completer(Dark())(occluded).mask, grow(hole, 2))
+
+def test_coloured_paint_is_filled_with_the_ring_that_compression_tinted_but_told_without(picture, hole):
+    smooth = np.random.default_rng(2).integers(0, 8, picture.shape, dtype=np.uint8)
+    occluded = np.where(hole[..., None], smooth + np.array([200, 0, 0], np.uint8), np.maximum(picture, 100))
+    completer = Completer(Sees(grow(hole, 2)))
+    np.testing.assert_array_equal(completer.detect(occluded, grown=False)[0], hole)
+    np.testing.assert_array_equal(completer(occluded).mask, grow(hole, 1))
 
 
 def test_the_occlusion_itself_is_told_without_the_ring_that_filling_needs(picture, hole):

@@ -10,10 +10,11 @@ from PIL import Image
 from .backends import Output, TorchBackend
 from .errors import PixelRNNError
 from .image import as_rgb, grow, paste_known, read_image, read_mask, resize, to_float, to_uint8
+from .paint import trace
 
 DEFAULT_WEIGHTS = "bedrooms"
 WORK_SIDE = 640  # a larger picture is completed at this long side, then brought to its size: memory stays bounded
-# For filling, a detected occlusion takes in what is possibly covered around it, and the ring that compression has coloured;
+# Where the paint has no colours to find its edge by, the occlusion takes in, for filling, what is possibly covered around it;
 # no more, since the pixels at its edge say most of what was behind it.
 POSSIBLE, GROWTH = -2.0, 2  # logit, and pixels
 # An occlusion is what is more likely covered than not, near a core of 5 x 5 pixels that is surely so: that takes most false
@@ -96,7 +97,7 @@ class Completer:
     def detect(self, picture: np.ndarray, grown: bool = True) -> tuple[np.ndarray, str]:
         """Find the occlusion of uint8 (H, W, 3): (bool (H, W), who found it); all False where none is seen.
 
-        grown: with the ring around it that its compression may have coloured, as filling needs it; else the occlusion itself.
+        grown: with the ring around it that may hold some of its colour, as filling needs it; else the occlusion itself.
         """
         height, width = picture.shape[:2]
         small = resize(picture, *_work_size(width, height))
@@ -109,10 +110,13 @@ class Completer:
             raise PixelRNNError("neither these weights nor the detector can find an occlusion. Give a mask.")
         core = grow(~grow(logits <= SURE, CORE), CORE)
         seen = (logits > 0) & grow(core, NEAR)
-        if grown and _compressed(small, seen):
-            seen = grow(seen, GROWTH) | (logits > POSSIBLE) & grow(seen, 2 * GROWTH)
+        paint = trace(small, seen)
+        if paint is not None:
+            seen = paint.tinted if grown else paint.mask
         elif grown:
-            seen |= (logits > POSSIBLE) & grow(seen, GROWTH)
+            seen = grow(seen, GROWTH) | (logits > POSSIBLE) & grow(seen, 2 * GROWTH)
+        if grown and small.shape != picture.shape:  # there its edge is sharper than in the small picture
+            seen = grow(seen, 1)
         return resize(seen, width, height), source
 
     def _fill(self, picture: np.ndarray, missing: np.ndarray, guide: np.ndarray | None) -> tuple[np.ndarray, np.ndarray | None]:
@@ -126,12 +130,6 @@ class Completer:
             return filled, None
         deviation = Image.fromarray(np.exp(output.log_std)).resize((width, height), Image.Resampling.BILINEAR)
         return filled, np.where(missing, np.asarray(deviation), np.float32(0))
-
-
-def _compressed(picture: np.ndarray, seen: np.ndarray) -> bool:
-    """Whether the paint in uint8 (H, W, 3) has lost its exact colours at its edge: compressed or resized; noise counts, too."""
-    _, counts = np.unique(picture[seen & grow(~seen, GROWTH)], axis=0, return_counts=True)
-    return bool(np.sort(counts)[-2:].sum() < 0.9 * counts.sum())  # two colours: stripes
 
 
 def _work_size(width: int, height: int) -> tuple[int, int]:

@@ -1,0 +1,72 @@
+"""The edge of a detected occlusion: where its paint ends."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pixelrnn.image import grow
+from pixelrnn.paint import trace
+from pixelrnn.rooms import render_bedroom
+
+
+@pytest.fixture(scope="module")
+def room():
+    return render_bedroom(np.random.default_rng(3), 128)
+
+
+@pytest.fixture
+def disc():
+    y, x = np.mgrid[:128, :128]
+    return (y - 60) ** 2 + (x - 70) ** 2 <= 25**2
+
+
+def compressed(picture: np.ndarray) -> np.ndarray:
+    file = io.BytesIO()
+    Image.fromarray(picture).save(file, "JPEG", quality=85)
+    return np.asarray(Image.open(file))
+
+
+def iou(a: np.ndarray, b: np.ndarray) -> float:
+    return (a & b).sum() / (a | b).sum()
+
+
+STRIPES = np.where((np.arange(128) // 6 % 2)[None, :, None] == 0, np.uint8([250, 240, 10]), np.uint8([10, 60, 90]))
+
+
+@pytest.mark.parametrize("paint", [np.uint8([0, 0, 0]), np.uint8([31, 200, 90]), STRIPES], ids=["black", "green", "stripes"])
+@pytest.mark.parametrize("off", [-2, 2])
+def test_paint_in_exact_colours_is_found_to_the_pixel_however_the_detector_is_off(room, disc, paint, off):
+    seen = grow(disc, off) if off > 0 else ~grow(~disc, -off)
+    found = trace(np.where(disc[..., None], paint, room), seen)
+    assert iou(found.mask, disc) > 0.995  # a pixel of the room may have the very colour
+    np.testing.assert_array_equal(found.tinted, found.mask)
+
+
+@pytest.mark.parametrize("off", [-2, 3])
+def test_black_paint_is_found_after_compression_and_nothing_around_it_is_called_tinted(room, disc, off):
+    seen = grow(disc, off) if off > 0 else ~grow(~disc, -off)
+    found = trace(compressed(np.where(disc[..., None], np.uint8(0), room)), seen)
+    assert iou(found.mask, disc) > 0.95 > iou(seen, disc)
+    np.testing.assert_array_equal(found.tinted, found.mask)
+
+
+def test_compressed_red_paint_comes_with_the_pixels_next_to_it_that_it_has_tinted(room, disc):
+    occluded = compressed(np.where(disc[..., None], np.uint8([220, 20, 20]), room))
+    found = trace(occluded, grow(disc, 2))
+    error = np.abs(occluded.astype(int) - room).max(axis=2)
+    assert error[found.tinted & ~disc].mean() > 3 * error[~found.tinted].mean()
+    np.testing.assert_array_equal(found.tinted, grow(found.mask, 1))
+
+
+def test_a_gradient_has_no_exact_colour_but_an_edge(room, disc):
+    gradient = np.linspace([20, 30, 200], [90, 60, 250], 128).astype(np.uint8)[None]
+    found = trace(np.where(disc[..., None], gradient, room), grow(disc, 3))
+    assert iou(found.mask, disc) > 0.97 > iou(grow(disc, 3), disc)
+
+
+def test_noise_and_specks_have_no_colours_to_go_by(room, disc):
+    noise = np.random.default_rng(0).integers(0, 256, room.shape, dtype=np.uint8)
+    assert trace(np.where(disc[..., None], noise, room), disc) is None
+    assert trace(room, np.zeros_like(disc)) is None
