@@ -53,7 +53,7 @@ def giga_macs(model: nn.Module, *inputs: torch.Tensor) -> float:
 def session_of(model: nn.Module) -> onnxruntime.InferenceSession:
     """ONNX Runtime over the model's exported file."""
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = THREADS
+    options.intra_op_num_threads, options.log_severity_level = THREADS, 3
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.onnx"
         export_onnx(model, path)

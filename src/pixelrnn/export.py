@@ -32,17 +32,42 @@ AXES = {
 }
 
 
+class Detection(nn.Module):
+    """A model's `detect`."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        logits: torch.Tensor = self.model.detect(image)  # type: ignore[operator]
+        return logits
+
+
+class Look(nn.Module):
+    """A detection where any picture of the batch comes without a mask, else zeros."""
+
+    def __init__(self, detect: nn.Module) -> None:
+        super().__init__()
+        self.detect = detect
+
+    def forward(self, image: torch.Tensor, mask: torch.Tensor, has_mask: torch.Tensor) -> torch.Tensor:
+        return torch.zeros_like(mask) if bool(has_mask.all()) else self.detect(image)
+
+
 class Flagged(nn.Module):
     """A model with `detect` and `fill` whose mask and guide may be absent, which a graph can only know from its inputs."""
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
         self.model = model
+        # a branch must be scripted to stay one, and what it may skip is traced
+        self.look = torch.jit.script(Look(torch.jit.trace(Detection(model), _example(*EXAMPLE)["image"])))
 
     def forward(
         self, image: torch.Tensor, mask: torch.Tensor, guide: torch.Tensor, has_mask: torch.Tensor, has_guide: torch.Tensor
     ) -> Prediction:
-        mask_logits = self.model.detect(image)  # type: ignore[operator]
+        mask_logits = self.look(image, mask, has_mask)
         mask = torch.where(has_mask.view(-1, 1, 1, 1), mask, occlusion(mask_logits))
         picture, log_std = self.model.fill(image, mask, guide, has_guide)  # type: ignore[operator]
         return Prediction(picture, mask_logits, log_std)
@@ -56,7 +81,8 @@ def export_onnx(model: nn.Module, path: str | Path) -> None:
         image (B, 3, H, W) in [0, 1];  mask (B, 1, H, W) in {0, 1}, 1 where missing;  guide (B, 3, h, w) in [0, 1]
         has_mask, has_guide: bool (B,) or (1,), whether mask and guide mean something; where not, any values serve
 
-    Outputs: picture (B, 3, H, W) in [0, 1], mask_logits and log_std (B, 1, H, W), as in Prediction. A model without `detect`
+    Outputs: picture (B, 3, H, W) in [0, 1], mask_logits and log_std (B, 1, H, W), as in Prediction; mask_logits are 0 where all
+    pictures come with a mask, since nothing is detected then. A model without `detect`
     and `fill`, such as baseline, reads the image alone and says the picture alone, so its file has these two only.
     The file's metadata: model, config (JSON), pixelrnn (our version).
 
@@ -70,16 +96,16 @@ def export_onnx(model: nn.Module, path: str | Path) -> None:
         raise PixelRNNError(f"exporting needs {error.name}. Install it: pip install 'pixelrnn[onnx]'.") from None
     model = copy.deepcopy(model).cpu().float().eval()
     flagged = hasattr(model, "detect") and hasattr(model, "fill")
-    # in eval mode itself, or the exporter would leave the model within in training mode, which answers differently
-    wrapped = (Flagged(model) if flagged else _Picture(model)).eval()
     inputs = dict(list(_example(*EXAMPLE).items())[: None if flagged else 1])
     outputs = OUTPUTS[: None if flagged else 1]
 
     def write(temporary: Path) -> None:
         with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")  # of the tracer's own age, and of constants that the check below would find out
+            # in eval mode itself, or the exporter would leave the model within in training mode, which answers differently
+            wrapped = (Flagged(model) if flagged else _Picture(model)).eval()
             torch.onnx.export(
-                wrapped,
+                torch.jit.trace(wrapped, tuple(inputs.values()), check_trace=False),
                 tuple(inputs.values()),
                 str(temporary),
                 dynamo=False,
@@ -92,7 +118,9 @@ def export_onnx(model: nn.Module, path: str | Path) -> None:
         about = {"model": str(model.name), "config": json.dumps(asdict(model.config))}  # type: ignore[call-overload]
         onnx.helper.set_model_props(written, {**about, "pixelrnn": version("pixelrnn")})
         onnx.save(written, temporary)
-        _check(model, onnxruntime.InferenceSession(temporary, providers=["CPUExecutionProvider"]))
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3  # it warns that fresh weights, equal in places, are not shared with a branch
+        _check(model, onnxruntime.InferenceSession(temporary, options, providers=["CPUExecutionProvider"]))
 
     write_atomically(Path(path), write)
 
@@ -155,7 +183,8 @@ def _expected(model: nn.Module, inputs: dict[str, torch.Tensor], found: list[np.
     for i in range(len(inputs["image"])):
         image, mask, guide = (inputs[name][i : i + 1] for name in ("image", "mask", "guide"))
         # the graph's own logits decide what it takes as missing: one within rounding of 0 may fall on either side
+        logits = torch.zeros_like(mask) if inputs["has_mask"].all() else model.detect(image)  # type: ignore[operator]
         mask = mask if inputs["has_mask"][i] else occlusion(torch.from_numpy(found[1][i : i + 1]))
         picture, log_std = model.fill(image, mask, guide if inputs["has_guide"][i] else None)  # type: ignore[operator]
-        answers.append((picture, model.detect(image), log_std))  # type: ignore[operator]
+        answers.append((picture, logits, log_std))
     return tuple(torch.cat(parts) for parts in zip(*answers, strict=True))

@@ -177,7 +177,7 @@ class CompletionModule(L.LightningModule):
             loss = combined_loss(prediction.image, target, recipe.mse_weight, recipe.ssim_weight)
         else:
             loss = {"hole_l1": hole_l1_loss, "hole_rmse": hole_rmse_loss}[recipe.loss](prediction.image, target, mask)
-        if prediction.mask_logits is not None and recipe.part == "all":
+        if prediction.mask_logits is not None:
             loss = loss + 0.1 * mask_loss(prediction.mask_logits, mask)
         if prediction.log_std is not None:
             loss = loss + 0.1 * deviation_loss(prediction.log_std, prediction.image, target, mask)
@@ -211,6 +211,8 @@ class CompletionModule(L.LightningModule):
     def validation_step(self, batch: dict[str, Any], index: int) -> None:
         image, target, mask = batch["image"].contiguous(memory_format=torch.channels_last), batch["target"], batch["mask"]
         prediction = self.model(image, mask)
+        if hasattr(self.model, "detect") and self.recipe.part != "filler":
+            prediction = prediction._replace(mask_logits=self.model.detect(image))  # type: ignore[operator]
         pasted = torch.where(mask > 0, prediction.image, target)
         structure, texture = split_error(255 * (pasted - target), mask)  # in grey levels
         figures = {

@@ -102,7 +102,7 @@ def scan(cell: nn.Module, steps: torch.Tensor, state: State | None = None) -> tu
     """A ConvLSTM cell over the sequence `steps` (T, B, channels, H, W), T at least 1, from `state`, zeros by default: the
     hidden state of every step (T, B, hidden, H, W), and the state after the last."""
     # traced, a Python loop would unroll to the example's length; scripted, it becomes one ONNX Loop of any length
-    over = torch.jit.script(walk) if torch.onnx.is_in_onnx_export() else walk
+    over = torch.jit.script(walk) if torch.jit.is_tracing() else walk
     before = state or cell.initial_state(steps[0])  # type: ignore[operator]
     outputs, hidden, last = over(steps, before[0], before[1], *cell.arguments())  # type: ignore[operator]
     return outputs, (hidden, last)

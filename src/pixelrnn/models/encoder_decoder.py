@@ -238,11 +238,15 @@ class OptimizedPixelRNN(nn.Module):
         return picture, -6 * torch.sigmoid(filled[:, 3:])
 
     def forward(self, image: torch.Tensor, mask: torch.Tensor | None = None, guide: torch.Tensor | None = None) -> Prediction:
-        """image (B, 3, H, W) in [0, 1]; mask (B, 1, H, W) in {0, 1}, 1 where missing; without it, what the detector sees.
+        """image (B, 3, H, W) in [0, 1]; mask (B, 1, H, W) in {0, 1}, 1 where missing; without it, what the detector sees,
+        which is not asked where there is one.
 
         guide (B, 3, h, w) in [0, 1], any size, best 32 to 64 a side: the whole picture, coarsely. What it shows where the
         picture is missing is taken as what belongs there; the rest of it is not looked at.
         """
-        mask_logits = self.detect(image)
-        picture, log_std = self.fill(image, occlusion(mask_logits) if mask is None else mask, guide)
+        mask_logits = None
+        if mask is None:
+            mask_logits = self.detect(image)
+            mask = occlusion(mask_logits)
+        picture, log_std = self.fill(image, mask, guide)
         return Prediction(picture, mask_logits, log_std)

@@ -15,7 +15,7 @@ class Prediction(NamedTuple):
     """What a completion model says of a batch."""
 
     image: torch.Tensor  # (B, 3, H, W) in [0, 1], before known pixels are pasted back
-    mask_logits: torch.Tensor | None = None  # (B, 1, H, W), the occlusion it sees; None where a model cannot say
+    mask_logits: torch.Tensor | None = None  # (B, 1, H, W), the occlusion it sees; None where it cannot say or was told
     log_std: torch.Tensor | None = None  # (B, 1, H, W), log standard deviation of the error; None where it cannot say
 
 
