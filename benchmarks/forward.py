@@ -104,7 +104,7 @@ def main(rounds: int) -> None:
                 times[key].append(1000 * (time.perf_counter() - start))
     medians = {key: statistics.median(values) for key, values in times.items()}
     about = {
-        name: {"parameters": sum(p.numel() for p in model.parameters()), "gmac": round(giga_macs(model, image, mask), 2)}
+        name: {"parameters": sum(p.numel() for p in model.parameters()), "gmac": round(giga_macs(model, image), 2)}
         for name, model in models.items()
     }
     for name, facts in about.items():
