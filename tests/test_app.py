@@ -39,6 +39,7 @@ class Stub:
     """Sees what is black; paints it in the shade of its weights' name. "plain" weights see nothing and are never unsure."""
 
     runs = 0
+    reads_mask = True
 
     def __init__(self, weights: str | Path, device: str = "cpu") -> None:
         self.name, self.shade = "stub", len(Path(weights).stem) * 10

@@ -14,6 +14,8 @@ from pixelrnn.models import create_model
 class Grey:
     """A network that fills with mid-grey, sees black as missing, and is sure to 0.1."""
 
+    reads_mask = True
+
     def __init__(self, sees: bool = True, knows: bool = True, elsewhere: float = -1.0) -> None:
         self.sees, self.knows, self.elsewhere, self.shapes = sees, knows, elsewhere, []
 
@@ -80,6 +82,22 @@ def test_an_occlusion_of_one_exact_colour_is_found_to_the_pixel_and_no_more_is_f
     assert result.mask_source == "detected"
     np.testing.assert_array_equal(result.mask, hole)
     np.testing.assert_array_equal(result.image[~result.mask], occluded[~result.mask])
+
+
+def test_a_network_that_reads_no_mask_sees_paint_as_it_is_and_black_where_a_mask_is_given(picture, hole):
+    shown = []
+
+    class Blind(Sees):
+        reads_mask = False
+
+        def __call__(self, image, mask, guide=None):
+            shown.append(image)
+            return super().__call__(image, mask, guide)
+
+    Completer(Blind(hole))(picture)
+    np.testing.assert_array_equal(shown[0], picture.transpose(2, 0, 1) / np.float32(255))
+    Completer(Blind(hole))(picture, hole)
+    assert (shown[1][:, hole] == 0).all()
 
 
 def test_an_occlusion_of_noise_is_grown_past_what_was_seen_of_it(picture, hole):

@@ -19,7 +19,7 @@ class Output(NamedTuple):
 
 
 class TorchBackend:
-    """The weights of a file or bundled name, run by torch on `device`: cpu or cuda.
+    """The weights of a file or bundled name, run by torch on `device`: cpu or cuda. reads_mask: whether a mask has effects.
 
     Raises PixelRNNError for weights that cannot be read or a device that is not there.
     """
@@ -36,6 +36,7 @@ class TorchBackend:
         loaded = load(weights)
         self.name, self.about, self.device = loaded.name, loaded.about, device
         self.model = loaded.model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.reads_mask = hasattr(self.model, "fill")
 
     def __call__(self, image: np.ndarray, mask: np.ndarray, guide: np.ndarray | None = None) -> Output:
         """Complete one picture: image float32 (3, H, W) in [0, 1]; mask bool (H, W), True where missing; guide float32

@@ -25,6 +25,8 @@ SURE, CORE, NEAR = 3.0, 2, 8  # logit, and radii in pixels
 class Backend(Protocol):
     """A network on one picture; see backends."""
 
+    reads_mask: bool
+
     def __call__(self, image: np.ndarray, mask: np.ndarray, guide: np.ndarray | None = None) -> Output: ...
 
     def detect(self, image: np.ndarray) -> np.ndarray | None: ...
@@ -90,7 +92,13 @@ class Completer:
         if not missing.any():
             deviation = np.zeros(missing.shape, np.float32)
             return Completion(picture, missing, deviation, [picture], None, source)
-        filled, uncertainty = self._fill(picture, missing, None if guide is None else to_float(_as_image(guide)))
+        # a network that reads no mask has learned what paint looks like; what is given as missing may not look like it
+        shown = (
+            picture
+            if source != "given" and not self.backend.reads_mask
+            else paste_known(picture, np.zeros_like(picture), missing)
+        )
+        filled, uncertainty = self._fill(shown, missing, None if guide is None else to_float(_as_image(guide)))
         completed = paste_known(picture, filled, missing)
         return Completion(completed, missing, uncertainty, [completed], None, source)
 
@@ -119,12 +127,11 @@ class Completer:
             seen = grow(seen, 1)
         return resize(seen, width, height), source
 
-    def _fill(self, picture: np.ndarray, missing: np.ndarray, guide: np.ndarray | None) -> tuple[np.ndarray, np.ndarray | None]:
+    def _fill(self, shown: np.ndarray, missing: np.ndarray, guide: np.ndarray | None) -> tuple[np.ndarray, np.ndarray | None]:
         """(uint8 (H, W, 3), deviation float32 (H, W) or None) from the network at its working size."""
         height, width = missing.shape
         size = _work_size(width, height)
-        given = np.where(missing[..., None], np.uint8(0), picture)
-        output = self.backend(to_float(resize(given, *size)), resize(missing, *size), guide)
+        output = self.backend(to_float(resize(shown, *size)), resize(missing, *size), guide)
         filled = resize(to_uint8(output.image), width, height)
         if output.log_std is None:
             return filled, None
