@@ -101,7 +101,7 @@ def test_a_network_that_reads_no_mask_sees_paint_as_it_is_and_black_where_a_mask
 
 
 def test_an_occlusion_of_noise_is_grown_past_what_was_seen_of_it(picture, hole):
-    np.testing.assert_array_equal(Completer(Sees(hole))(picture).mask, grow(hole, 2))
+    np.testing.assert_array_equal(Completer(Sees(hole))(picture).mask, grow(hole, 3))
 
 
 def test_coloured_paint_is_filled_with_the_ring_that_compression_tinted_but_told_without(picture, hole):

@@ -16,7 +16,7 @@ DEFAULT_WEIGHTS = "bedrooms"
 WORK_SIDE = 640  # a larger picture is completed at this long side, then brought to its size: memory stays bounded
 # Where the paint has no colours to find its edge by, the occlusion takes in, for filling, what is possibly covered around it;
 # no more, since the pixels at its edge say most of what was behind it.
-POSSIBLE, GROWTH = -2.0, 2  # logit, and pixels
+POSSIBLE, GROWTH = -2.0, 3  # logit, and pixels
 # An occlusion is what is more likely covered than not, near a core of 5 x 5 pixels that is surely so: that takes most false
 # alarms away, and hardly anything that is painted.
 SURE, CORE, NEAR = 3.0, 2, 8  # logit, and radii in pixels
