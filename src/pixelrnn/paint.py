@@ -29,6 +29,8 @@ def trace(picture: np.ndarray, seen: np.ndarray) -> Paint | None:
     picture differs from its local mean; JPEG keeps colour at half the resolution, so coloured paint has tinted the pixels next
     to it, and grey paint has not.
     """
+    if not seen.any():
+        return None
     inside, near = seen & ~grow(~seen, BAND), grow(seen, BAND)
     within = seen & ~grow(~seen, 2)  # as far out as compression shows and the paint is sure
     colours = _exact_colours(picture, within, within & grow(~seen, 5))
