@@ -93,11 +93,8 @@ class Completer:
             deviation = np.zeros(missing.shape, np.float32)
             return Completion(picture, missing, deviation, [picture], None, source)
         # a network that reads no mask has learned what paint looks like; what is given as missing may not look like it
-        shown = (
-            picture
-            if source != "given" and not self.backend.reads_mask
-            else paste_known(picture, np.zeros_like(picture), missing)
-        )
+        as_it_is = source != "given" and not self.backend.reads_mask
+        shown = picture if as_it_is else paste_known(picture, np.zeros_like(picture), missing)
         filled, uncertainty = self._fill(shown, missing, None if guide is None else to_float(_as_image(guide)))
         completed = paste_known(picture, filled, missing)
         return Completion(completed, missing, uncertainty, [completed], None, source)
