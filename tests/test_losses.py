@@ -5,7 +5,7 @@ import pytest
 import torch
 from skimage.metrics import structural_similarity
 
-from pixelrnn.losses import CombinedLoss, combined_loss, deviation_loss, hole_l1_loss, mask_loss
+from pixelrnn.losses import CombinedLoss, combined_loss, deviation_loss, hole_l1_loss, hole_ssim_loss, mask_loss
 
 
 def pictures(size: int = 3, height: int = 24, width: int = 31) -> tuple[torch.Tensor, torch.Tensor]:
@@ -118,3 +118,15 @@ def test_mask_loss_is_cross_entropy_plus_dice() -> None:
     entropy = -np.mean(m * np.log(p) + (1 - m) * np.log(1 - p))
     dice = [(2 * (a * b).sum() + 1) / (a.sum() + b.sum() + 1) for a, b in zip(p, m, strict=True)]
     assert mask_loss(logits, mask).item() == pytest.approx(entropy + 1 - np.mean(dice), rel=1e-12)
+
+
+def test_the_structure_loss_is_one_less_the_mean_of_scikit_images_map_of_the_luma_inside_the_hole() -> None:
+    (x, y), mask = pictures(), hole()
+    values = []
+    for a, b, missing in zip(x.numpy(), y.numpy(), mask.numpy()[:, 0] > 0, strict=True):
+        luma = [np.tensordot([0.299, 0.587, 0.114], one, 1) for one in (np.where(missing, a, b), b)]
+        _, ssim_map = structural_similarity(
+            *luma, gaussian_weights=True, sigma=1.5, use_sample_covariance=False, data_range=1, full=True
+        )
+        values.extend(1 - ssim_map[missing])
+    assert hole_ssim_loss(x, y, mask).item() == pytest.approx(np.mean(values), abs=1e-6)

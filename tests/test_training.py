@@ -21,6 +21,8 @@ from pixelrnn import PixelRNNError, checkpoint, training
 from pixelrnn.data import write_pairs
 from pixelrnn.image import read_image
 from pixelrnn.models import create_model
+from pixelrnn.rooms import render_bedroom
+from pixelrnn.training import storage
 
 ROOT = Path(__file__).parent.parent
 SMALL = ["size=32", "batch_size=4", "widths=[4,4,4]", "depths=[1,1,1]", "detector_widths=[4,4,4]", "scan_hidden=4"]
@@ -265,7 +267,7 @@ def test_nothing_to_resume_is_said(data, tmp_path):
 
 def test_results_go_to_kaggles_folder_where_it_exists(tmp_path, monkeypatch):
     assert training.default_out() == Path("outputs")
-    monkeypatch.setattr(training, "KAGGLE", tmp_path)
+    monkeypatch.setattr(training.run, "KAGGLE", tmp_path)
     assert training.default_out() == tmp_path
 
 
@@ -303,6 +305,64 @@ def test_a_run_killed_in_the_middle_goes_on_from_its_last_checkpoint(data, tmp_p
     assert [int(row["step"]) for row in after] == [4 * epoch for epoch in range(1, 41)]
     assert after[:2] == before[:2]
     assert checkpoint.load(out / "optimized_pixelrnn.safetensors").name == "optimized_pixelrnn"
+
+
+@pytest.mark.parametrize(
+    "kind", [[], ["realness_weight=0.01", "feature_weight=0.01", "grain=0.1", "part=filler"]], ids=["plain", "adversarial"]
+)
+def test_a_run_in_two_parts_gives_the_weights_of_a_whole_one_byte_for_byte(data, tmp_path, kind):
+    words = ["epoch_steps=3", "ema=0.9", "guided=0.3", "occlusion=random", "loss=hole_rmse", *kind]
+    whole = run(data, tmp_path / "whole", "epochs=4", *words)
+    again = run(data, tmp_path / "again", "epochs=4", *words)
+    run(data, tmp_path / "parted", "epochs=2", *words)
+    parted = run(data, tmp_path / "parted", "epochs=4", *words, resume=True)
+    states = [path.with_suffix(".pth").read_bytes() for path in (whole, again, parted)]
+    assert states[0] == states[1]
+    assert states[0] == states[2]
+    assert rows(tmp_path / "parted")[-1]["learning_rate"] == rows(tmp_path / "whole")[-1]["learning_rate"]
+
+
+@pytest.mark.slow
+def test_the_bundled_recipes_give_the_same_weights_on_rendered_bedrooms_however_often_they_are_stopped(tmp_path):
+    """Of the recipe, smaller pictures and a smaller network, so that 200 steps take seconds."""
+    write_pairs([render_bedroom(np.random.default_rng(seed), 64) for seed in range(12)], tmp_path / "data", seed=0)
+    recipe = ROOT / "recipes/bedrooms-expected.yaml"
+    words = ["minutes=null", "epoch_steps=100", *SMALL, "valid_from=10", "start_from=scratch", "precision=32", "compiled=false"]
+    for out, epochs in (("whole", 2), ("again", 2), ("parted", 1), ("parted", 2)):
+        chosen, options = training.read_recipe(recipe, [*words, f"epochs={epochs}"])
+        resume = (tmp_path / out).exists()
+        training.train([tmp_path / "data"], chosen, options, tmp_path / out, resume=resume, device="cpu", console=QUIET)
+    whole, again, parted = ((tmp_path / out / "optimized_pixelrnn.pth").read_bytes() for out in ("whole", "again", "parted"))
+    assert whole == again == parted
+
+
+def test_a_state_too_large_for_one_file_lies_in_parts_and_comes_back(tmp_path):
+    path = tmp_path / "last.ckpt"
+    states = [{"weights": torch.rand(5000), "step": step} for step in range(2)]
+    for state in states:  # the second replaces the first and its parts
+        storage.save(state, path, part_bytes=4096)
+        sizes = [part.stat().st_size for part in tmp_path.iterdir()]
+        assert max(sizes) <= 4096
+        assert len(sizes) == 7  # 20,000 bytes and what torch adds, and the index
+        loaded = storage.load(path)
+        assert torch.equal(loaded["weights"], state["weights"])
+        assert loaded["step"] == state["step"]
+    storage.save(states[0], path)
+    assert [part.name for part in tmp_path.iterdir()] == ["last.ckpt"]
+    assert torch.equal(torch.load(path, weights_only=True)["weights"], states[0]["weights"])
+
+
+def test_a_state_with_a_part_lost_or_damaged_is_refused(tmp_path):
+    path = tmp_path / "last.ckpt"
+    storage.save({"weights": torch.rand(5000)}, path, part_bytes=4096)
+    part = sorted(tmp_path.glob("last.ckpt.*"))[2]
+    content = part.read_bytes()
+    part.write_bytes(content[:100] + bytes([content[100] ^ 1]) + content[101:])
+    with pytest.raises(PixelRNNError, match="damaged"):
+        storage.load(path)
+    part.unlink()
+    with pytest.raises(PixelRNNError, match=f"{part.name} cannot be read. Bring all 6 parts"):
+        storage.load(path)
 
 
 @pytest.mark.slow

@@ -92,8 +92,13 @@ def _load_safetensors(path: Path) -> Checkpoint:
         config = {key: tuple(value) if isinstance(value, list) else value for key, value in header["config"].items()}
         name, about = header["model"], dict(header["about"])
         model = create_model(name, **config)
-        later = [option.name for option in fields(model.config) if option.name not in config]  # type: ignore[arg-type]
-        if later:  # an option's default may mean another network than the one that was trained
+        # an option's default may mean another network than the one that was trained, unless it says what was before it came
+        later = [
+            option.name
+            for option in fields(model.config)  # type: ignore[arg-type]
+            if option.name not in config and option.metadata.get("before", option) != option.default
+        ]
+        if later:
             raise PixelRNNError(f"it was saved by a version without {', '.join(later)}")
     except (KeyError, TypeError, ValueError, AttributeError, PixelRNNError) as error:
         raise PixelRNNError(f"{path}: its header does not describe a network of ours ({error}).") from None

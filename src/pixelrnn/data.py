@@ -5,14 +5,14 @@ Items are dicts: `image` what the model sees and `target` what it should give, f
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from PIL import Image, ImageFilter
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, Sampler
 
 from .errors import PixelRNNError
 from .image import SUFFIXES, list_images, natural_key, read_image, resize, to_float, write_image
@@ -199,6 +199,24 @@ def _item(image: np.ndarray, target: np.ndarray, mask: np.ndarray, name: str) ->
         "mask": torch.from_numpy(mask[None].astype(np.float32)),
         "name": name,
     }
+
+
+class EpochShuffle(Sampler[int]):
+    """Every index below `count` once, in an order that the seed and the epoch (`set_epoch`) alone decide: a run that was
+    stopped goes on with the order it would have had."""
+
+    def __init__(self, count: int, seed: int = 0) -> None:
+        self.count, self.seed, self.epoch = count, seed, 0
+
+    def __len__(self) -> int:
+        return self.count
+
+    def set_epoch(self, epoch: int) -> None:
+        """Draw another order from here on."""
+        self.epoch = epoch
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(np.random.default_rng([self.seed, self.epoch, self.count]).permutation(self.count).tolist())
 
 
 class PairedDataset(Dataset[dict[str, Any]]):

@@ -4,7 +4,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from .metrics import ssim
+from .metrics import LUMA, WINDOW, ssim, ssim_map
 
 ONE_SIGMA = 0.6827  # of a normal distribution lie within one standard deviation
 
@@ -43,6 +43,13 @@ def hole_rmse_loss(prediction: torch.Tensor, target: torch.Tensor, mask: torch.T
     missing = mask.sum(dim=(1, 2, 3)) * prediction.shape[1]
     square = ((prediction - target).square() * mask).sum(dim=(1, 2, 3)) / missing.clamp_min(1)
     return (square + 1e-5).sqrt().mul(missing > 0).sum() / (missing > 0).sum().clamp_min(1)
+
+
+def hole_ssim_loss(prediction: torch.Tensor, target: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """1 - SSIM of the luma, mean over the windows whose centre is missing, the known pixels being the target's, a scalar."""
+    weights, edge = target.new_tensor(LUMA)[:, None, None], WINDOW // 2
+    x, y = ((picture * weights).sum(dim=1, keepdim=True) for picture in (torch.where(mask > 0, prediction, target), target))
+    return _masked_mean(1 - ssim_map(x, y), mask[..., edge:-edge, edge:-edge])
 
 
 def mask_loss(mask_logits: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:

@@ -1,0 +1,129 @@
+"""Lightning modules: what one step of training and one of validation do."""
+
+from dataclasses import asdict
+from typing import Any
+
+import lightning as L
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from ..data import OccludedPhotographs
+from ..losses import combined_loss, deviation_loss, hole_l1_loss, hole_rmse_loss, hole_ssim_loss, mask_loss
+from ..metrics import psnr, split_error, ssim
+from ..models import Prediction
+from .recipe import Recipe
+
+
+class CompletionModule(L.LightningModule):
+    """One completion model under one recipe."""
+
+    def __init__(self, model: nn.Module, recipe: Recipe) -> None:
+        super().__init__()
+        self.model, self.recipe = model, recipe
+        self.first_pictures: torch.Tensor | None = None  # (N, 3, 3, H, W) of the last validation: occluded, completed, original
+
+    def loss(self, prediction: Prediction, batch: dict[str, Any]) -> torch.Tensor:
+        """The recipe's loss of the picture, and those of the occlusion and the deviation where the model gives them."""
+        with torch.autocast(self.device.type, enabled=False):
+            return self._loss(Prediction(*_floats(prediction)), batch)
+
+    def _loss(self, prediction: Prediction, batch: dict[str, Any]) -> torch.Tensor:
+        recipe, target, mask = self.recipe, batch["target"], batch["mask"]
+        if recipe.part == "detector" and prediction.mask_logits is not None:
+            return mask_loss(prediction.mask_logits, mask)
+        if recipe.loss == "combined":
+            loss = combined_loss(prediction.image, target, recipe.mse_weight, recipe.ssim_weight)
+        else:
+            loss = {"hole_l1": hole_l1_loss, "hole_rmse": hole_rmse_loss}[recipe.loss](prediction.image, target, mask)
+            if recipe.structure_weight:
+                loss = loss + recipe.structure_weight * hole_ssim_loss(prediction.image, target, mask)
+        if prediction.mask_logits is not None:
+            loss = loss + 0.1 * mask_loss(prediction.mask_logits, mask)
+        if prediction.log_std is not None:
+            loss = loss + 0.1 * deviation_loss(prediction.log_std, prediction.image, target, mask)
+        return loss
+
+    def training_step(self, batch: dict[str, Any], index: int) -> torch.Tensor:
+        image, mask, model = batch["image"].contiguous(memory_format=torch.channels_last), batch["mask"], self.model
+        if self.recipe.part == "detector":
+            prediction = Prediction(image, model.detect(image))  # type: ignore[operator]
+        elif hasattr(model, "fill"):
+            picture, log_std = model.fill(image, mask, *self.guide(batch["target"]), self.noise(mask))  # type: ignore[operator]
+            logits = model.detect(image) if self.recipe.part == "all" else None  # type: ignore[operator]
+            prediction = Prediction(picture, logits, log_std)
+        else:
+            prediction = model(image, mask)
+        loss = self.training_loss(prediction, batch)
+        self.log("train_loss", loss, on_epoch=True, on_step=False, prog_bar=True, batch_size=len(image))
+        return loss
+
+    def training_loss(self, prediction: Prediction, batch: dict[str, Any]) -> torch.Tensor:
+        """What a step minimises."""
+        return self.loss(prediction, batch)
+
+    def noise(self, mask: torch.Tensor) -> torch.Tensor | None:
+        """Other noise at every step for a model with grain: always the same would be learned by heart. (B, 1, H, W) or None."""
+        if not getattr(self.model.config, "grain", 0):
+            return None
+        generator = torch.Generator().manual_seed(self.recipe.seed + self.global_step)
+        return (2 * torch.rand(mask.shape, generator=generator) - 1).to(mask.device)
+
+    def guide(self, target: torch.Tensor) -> tuple[torch.Tensor | None, torch.Tensor | None]:
+        """The truth (B, 3, H, W) reduced to an eighth to a half of its side, with noise, and which pictures get it, bool (B,);
+        nothing where the recipe has no guide."""
+        if not self.recipe.guided:
+            return None, None
+        generator = torch.Generator().manual_seed(self.recipe.seed + self.global_step)
+        guided = torch.rand(len(target), generator=generator) < self.recipe.guided
+        side = max(1, round(min(target.shape[-2:]) * 2 ** (-1 - 2 * float(torch.rand((), generator=generator)))))
+        coarse = F.adaptive_avg_pool2d(target, side)
+        noise = 0.08 * torch.rand(len(target), 1, 1, 1, generator=generator) * torch.randn(coarse.shape, generator=generator)
+        return (coarse + noise.to(coarse.device)).clamp(0, 1), guided.to(coarse.device)
+
+    def validation_step(self, batch: dict[str, Any], index: int) -> None:
+        image, target, mask = batch["image"].contiguous(memory_format=torch.channels_last), batch["target"], batch["mask"]
+        prediction = self.model(image, mask)
+        if hasattr(self.model, "detect") and self.recipe.part != "filler":
+            prediction = prediction._replace(mask_logits=self.model.detect(image))  # type: ignore[operator]
+        with torch.autocast(self.device.type, enabled=False):
+            self._score(Prediction(*_floats(prediction)), batch)
+        if index == 0:
+            self.first_pictures = torch.stack([image, prediction.image, target], dim=1)[:8].float().cpu()
+
+    def _score(self, prediction: Prediction, batch: dict[str, Any]) -> None:
+        """Log the figures of one batch of validation."""
+        target, mask = batch["target"], batch["mask"]
+        pasted = torch.where(mask > 0, prediction.image, target)
+        structure, texture = split_error(255 * (pasted - target), mask)  # in grey levels
+        figures = {
+            "val_loss": self.loss(prediction, batch),
+            "hole_psnr": psnr(pasted, target, mask).nanmean(),
+            "raw_psnr": psnr(prediction.image, target).mean(),
+            "psnr": psnr(pasted, target).mean(),
+            "ssim": ssim(pasted, target).mean(),
+            "structure_rmse": structure.nanmean(),
+            "texture_rmse": texture.nanmean(),
+        }
+        if prediction.mask_logits is not None:
+            seen, true = prediction.mask_logits > 0, mask > 0
+            union = (seen | true).sum(dim=(1, 2, 3)).clamp_min(1)
+            figures["mask_iou"] = ((seen & true).sum(dim=(1, 2, 3)) / union).mean()
+        self.log_dict(figures, on_epoch=True, on_step=False, batch_size=len(target))
+
+    def on_train_epoch_start(self) -> None:
+        for part in self.trainer.train_dataloader.dataset.datasets:  # type: ignore[union-attr]
+            if isinstance(part, OccludedPhotographs):
+                part.set_epoch(self.current_epoch)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["config"] = asdict(self.model.config)  # type: ignore[call-overload]
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        rate = self.recipe.learning_rate
+        return torch.optim.Adam([{"params": list(self.parameters()), "peak": rate}], lr=rate)
+
+
+def _floats(prediction: Prediction) -> list[Any]:
+    """Its parts in float32: differences of bf16 numbers are mostly rounding."""
+    return [part if part is None else part.float() for part in prediction]

@@ -1,0 +1,144 @@
+"""What a training run is made of: a Recipe, and the data that it names."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import yaml
+from torch.utils.data import ConcatDataset, Dataset
+
+from ..data import OccludedPhotographs, Pair, PairedDataset, find_pairs, is_paired, split, split_by_number
+from ..errors import PixelRNNError
+from ..image import list_images
+from ..models import create_model
+from ..models.registry import nearest
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One training run; the defaults are the described one. A recipe file is flat YAML with these keys and those of the model's
+    config."""
+
+    model: str = "optimized_pixelrnn"
+    size: int = 256  # side of the pictures in pixels
+    epochs: int = 20
+    minutes: float | None = None  # a budget of time instead of epochs
+    epoch_steps: int | None = None  # cut epochs to so many steps, on large folders
+    batch_size: int = 16
+    learning_rate: float = 0.001
+    schedule: str = "constant"  # or "one_cycle": up over the first tenth, then down a cosine to a hundredth
+    loss: str = "combined"  # over the whole picture; or over the missing pixels, "hole_l1" or "hole_rmse"
+    part: str = "all"  # what learns: or the "filler" or the "detector" alone, where a model has them
+    # of what a discriminator thinks of the completion, and of the distance in its features; one of them trains one beside it
+    realness_weight: float = 0.0
+    feature_weight: float = 0.0
+    discriminator_rate: float = 0.0004
+    mse_weight: float = 0.8
+    ssim_weight: float = 0.2
+    structure_weight: float = 0.0  # of 1 - SSIM of the missing pixels' luma, added to a loss of the missing pixels
+    # "given" and "square": pairs as they are, photographs at random or with the described square; "random" and "squares": the
+    # originals of pairs, too, are occluded afresh each time they are read
+    occlusion: str = "given"
+    clean: float | None = None  # share of photographs left whole, for the detector's sake; None: 0.05 for "random", else 0
+    valid_from: int | None = None  # pairs with this number and above validate; photographs all train
+    valid_fraction: float = 0.1  # else this share of each folder, drawn by the seed
+    guided: float = 0.0  # share of pictures that come with the truth's own coarse one as guide
+    ema: float = 0.0  # decay of the averaged weights; 0 is off
+    clip: float = 0.0  # largest gradient norm; 0 is off
+    seed: int = 0
+    start_from: str = "bundled"  # the bundled weights where they are of this model; "scratch": fresh ones; or a file or a name
+    workers: int = 0  # processes that read pictures; 0 reads in the training process
+    # or "32" or "bf16"; auto: bf16 on a GPU, 32 on a CPU, where bf16 pays only with AMX or AVX512-BF16, which few laptops have
+    precision: str = "auto"
+    compiled: bool = False  # one slow gradient by a kernel made with torch.compile, a quarter less time; needs a C++ compiler
+
+
+def read_recipe(path: Path | None, overrides: Sequence[str] = ()) -> tuple[Recipe, dict[str, Any]]:
+    """The recipe of a YAML file (None: the described run) with `key=value` overrides, and its options for the model.
+
+    Raises PixelRNNError for a missing or malformed file and for a value of the wrong type.
+    """
+    values: dict[str, Any] = {}
+    if path is not None:
+        try:
+            values = yaml.safe_load(path.read_text()) or {}
+        except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
+            raise PixelRNNError(f"{path}: not a readable recipe ({error}). Expected flat YAML, as in recipes/.") from None
+        if not isinstance(values, dict):
+            raise PixelRNNError(f"{path}: expected 'key: value' lines, as in recipes/.")
+    for override in overrides:
+        key, _, text = override.partition("=")
+        values[key] = yaml.safe_load(text)
+    known = {field.name: field.type for field in fields(Recipe)}
+    options = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items() if key not in known}
+    chosen = {key: value for key, value in values.items() if key in known}
+    for key, value in chosen.items():
+        allowed: Any = known[key]
+        if isinstance(value, int) and not isinstance(value, bool) and isinstance(1.0, allowed):
+            chosen[key] = float(value)
+        elif not isinstance(value, allowed) or isinstance(value, bool) != (allowed is bool):
+            raise PixelRNNError(f"recipe: {key} must be {getattr(allowed, '__name__', allowed)}, got {value!r}.")
+    for key, choices in {
+        "schedule": ("constant", "one_cycle"),
+        "loss": ("combined", "hole_l1", "hole_rmse"),
+        "part": ("all", "filler", "detector"),
+        "occlusion": ("given", "random", "squares", "square"),
+        "precision": ("auto", "32", "bf16"),
+    }.items():
+        if chosen.get(key, choices[0]) not in choices:
+            raise PixelRNNError(f"recipe: {key} must be one of {', '.join(choices)}, got {chosen[key]!r}.")
+    try:
+        create_model(chosen.get("model", Recipe.model), **options)
+    except PixelRNNError as error:
+        if options and any(key in str(error) for key in options):
+            key = next(key for key in options if key in str(error))
+            raise PixelRNNError(f"recipe: no key {key!r}{nearest(key, list(known))} {error}") from None
+        raise
+    return Recipe(**chosen), options
+
+
+def make_datasets(
+    folders: Sequence[Path], recipe: Recipe
+) -> tuple[ConcatDataset[dict[str, Any]], ConcatDataset[dict[str, Any]]]:
+    """(training, validation) from folders in the paired layout or of clean photographs."""
+    pairs: tuple[list[Pair], list[Pair]] = ([], [])
+    photographs: tuple[list[Path], list[Path]] = ([], [])
+    for folder in folders:
+        if not folder.is_dir():
+            raise PixelRNNError(
+                f"{folder}: no such folder. Give a folder of photographs or of pairs, "
+                f"or render bedrooms there: pixelrnn demo-data {folder}/"
+            )
+        if is_paired(folder):
+            found = find_pairs(folder)
+            parts = (
+                split(found, recipe.valid_fraction, recipe.seed)
+                if recipe.valid_from is None
+                else split_by_number(found, recipe.valid_from)
+            )
+            if recipe.occlusion in ("given", "square"):
+                pairs[0].extend(parts[0])
+            else:
+                photographs[0].extend(pair.original for pair in parts[0])
+            pairs[1].extend(parts[1])
+        elif recipe.valid_from is None:
+            for whole, part in zip(photographs, split(list_images(folder), recipe.valid_fraction, recipe.seed), strict=True):
+                whole.extend(part)
+        else:
+            photographs[0].extend(list_images(folder))
+    if not pairs[1] and not photographs[1]:
+        raise PixelRNNError("no pictures to validate on: valid_from needs a folder in the paired layout.")
+
+    style = "random" if recipe.occlusion == "given" else recipe.occlusion
+    clean = recipe.clean if recipe.clean is not None else 0.05 * (style == "random")
+
+    def join(i: int, augment: bool) -> ConcatDataset[dict[str, Any]]:
+        sources: list[Dataset[dict[str, Any]]] = []
+        if pairs[i]:
+            sources.append(PairedDataset(pairs[i], recipe.size))
+        if photographs[i]:
+            sources.append(OccludedPhotographs(photographs[i], recipe.size, recipe.seed, augment, clean, style))
+        return ConcatDataset(sources)
+
+    return join(0, augment=True), join(1, augment=False)

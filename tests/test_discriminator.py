@@ -1,0 +1,82 @@
+"""The network that a completion is trained against: what it looks at, and who learns from which loss."""
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from pixelrnn import training
+from pixelrnn.models import create_model
+from pixelrnn.models.discriminator import PatchDiscriminator, Verdict, feature_loss, hinge_loss, realness_loss
+from pixelrnn.training.adversarial import AdversarialModule
+
+
+def batch(size: int = 64) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """A picture, another that differs from it in the hole alone, and the hole."""
+    torch.manual_seed(0)
+    mask = torch.zeros(2, 1, size, size)
+    mask[..., 16:48, 16:48] = 1
+    real = torch.rand(2, 3, size, size)
+    return real, torch.where(mask > 0, torch.rand_like(real), real), mask
+
+
+def test_verdicts_outside_the_hole_count_for_nothing() -> None:
+    mask = torch.zeros(1, 1, 64, 64)
+    mask[..., :32] = 1  # the left half
+    scores = [torch.randn(1, 1, side, side) for side in (8, 4)]
+    others = [
+        torch.cat([score[..., : side // 2], torch.randn(1, 1, side, side // 2)], dim=3)
+        for score, side in zip(scores, (8, 4), strict=True)
+    ]
+    one, other = (Verdict(each, [each[0].expand(-1, 5, -1, -1)]) for each in (scores, others))
+    assert hinge_loss(one, one, mask) == hinge_loss(other, other, mask)
+    assert realness_loss(one, mask) == realness_loss(other, mask)
+    assert feature_loss(one, other, mask) == 0
+
+
+def test_the_hinge_loss_is_zero_where_the_verdicts_are_right_by_a_margin_and_two_where_there_are_none() -> None:
+    def verdict(score: float) -> Verdict:
+        return Verdict([torch.full((2, 1, 8, 8), score)] * 2, [])
+
+    mask = torch.ones(2, 1, 64, 64)
+    assert hinge_loss(verdict(1.5), verdict(-1.0), mask) == 0
+    assert hinge_loss(verdict(0.0), verdict(0.0), mask) == pytest.approx(2)
+    assert hinge_loss(verdict(-1.0), verdict(1.0), mask) == pytest.approx(4)
+    assert realness_loss(verdict(0.7), mask) == pytest.approx(-0.7)
+
+
+def test_it_learns_to_tell_noise_from_a_smooth_picture() -> None:
+    torch.manual_seed(0)
+    mask = torch.zeros(2, 1, 64, 64)
+    mask[..., 16:48, 16:48] = 1
+    real = torch.nn.functional.interpolate(torch.rand(2, 3, 4, 4), size=64, mode="bilinear")
+    filled = torch.where(mask > 0, torch.rand_like(real), real)
+    network = PatchDiscriminator(width=8)
+    optimizer = torch.optim.Adam(network.parameters(), lr=0.004)
+    for _ in range(60):
+        loss = hinge_loss(*network(torch.cat([real, filled]), mask.repeat(2, 1, 1, 1)).split(2), mask)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert loss < 0.3
+
+
+def test_each_of_the_two_networks_learns_from_its_own_loss_alone() -> None:
+    options = {"widths": (4, 4, 4), "depths": (1, 1, 1), "detector_widths": (4, 4, 4), "scan_hidden": 4}
+    real, _, mask = batch()
+    data = {"image": real * (1 - mask), "target": real, "mask": mask}
+
+    def gradients(realness: float, features: float) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+        torch.manual_seed(0)
+        recipe = training.Recipe(part="filler", loss="hole_rmse", realness_weight=realness, feature_weight=features)
+        module = AdversarialModule(create_model("optimized_pixelrnn", **options), recipe)
+        module.trainer = SimpleNamespace(global_step=0)  # type: ignore[assignment]
+        module.log_dict = module.log = lambda *_, **__: None  # type: ignore[method-assign, assignment]
+        module.training_step(data, 0).backward()
+        parts = (module.model.filler, module.discriminator)  # type: ignore[union-attr]
+        return tuple([p.grad for p in part.parameters()] for part in parts)  # type: ignore[return-value]
+
+    (filler, judge), (pressed, same_judge) = gradients(0.0, 0.0), gradients(5.0, 5.0)
+    assert all(torch.equal(a, b) for a, b in zip(judge, same_judge, strict=True))
+    assert all(p.abs().sum() > 0 for p in judge if p.dim() > 1)  # the verdicts' bias has two pulls that cancel
+    assert not any(torch.equal(a, b) for a, b in zip(filler[:4], pressed[:4], strict=True))
