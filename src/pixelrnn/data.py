@@ -254,9 +254,9 @@ class OccludedTestDataset(Dataset[dict[str, Any]]):
 class OccludedPhotographs(Dataset[dict[str, Any]]):
     """Clean photographs that are occluded as they are read, at size x size.
 
-    For training (`augment`), a random crop of a picture with a short side of up to 1.25 times `size`, mirrored half the time,
-    with other occlusions at each epoch (`set_epoch`), and none on a share `clean`; else the central square, always with the
-    same occlusion. style: "random", any shape, paint or foreign patch; "squares", any paint in squares; or "square", the
+    For training (`augment`), a random crop of a picture with a short side of up to `headroom` times `size`, mirrored half the
+    time, with other occlusions at each epoch (`set_epoch`), and none on a share `clean`; else the central square, always with
+    the same occlusion. style: "random", any shape, paint or foreign patch; "squares", any paint in squares; or "square", the
     described one.
     """
 
@@ -268,10 +268,11 @@ class OccludedPhotographs(Dataset[dict[str, Any]]):
         augment: bool = True,
         clean: float = 0.0,
         style: str = "random",
+        headroom: float = 1.25,
     ) -> None:
         self.paths, self.size, self.seed, self.augment, self.clean = list(paths), size, seed, augment, clean
         self.style = style
-        self.epoch, self.pictures = 0, _Pictures(size, headroom=1.25 if augment else 1)
+        self.epoch, self.pictures = 0, _Pictures(size, headroom=headroom if augment else 1)
 
     def __len__(self) -> int:
         return len(self.paths)

@@ -9,10 +9,12 @@ from torch import nn
 from torch.nn import functional as F
 
 from ..data import OccludedPhotographs
-from ..losses import combined_loss, deviation_loss, hole_l1_loss, hole_rmse_loss, hole_ssim_loss, mask_loss
+from ..losses import combined_loss, deviation_loss, hole_coarse_loss, hole_l1_loss, hole_rmse_loss, hole_ssim_loss, mask_loss
 from ..metrics import psnr, split_error, ssim
 from ..models import Prediction
 from .recipe import Recipe
+
+HOLE_LOSSES = {"hole_l1": hole_l1_loss, "hole_rmse": hole_rmse_loss, "hole_coarse": hole_coarse_loss}
 
 
 class CompletionModule(L.LightningModule):
@@ -35,7 +37,7 @@ class CompletionModule(L.LightningModule):
         if recipe.loss == "combined":
             loss = combined_loss(prediction.image, target, recipe.mse_weight, recipe.ssim_weight)
         else:
-            loss = {"hole_l1": hole_l1_loss, "hole_rmse": hole_rmse_loss}[recipe.loss](prediction.image, target, mask)
+            loss = HOLE_LOSSES[recipe.loss](prediction.image, target, mask)
             if recipe.structure_weight:
                 loss = loss + recipe.structure_weight * hole_ssim_loss(prediction.image, target, mask)
         if prediction.mask_logits is not None:

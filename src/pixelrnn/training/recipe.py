@@ -22,13 +22,14 @@ class Recipe:
 
     model: str = "optimized_pixelrnn"
     size: int = 256  # side of the pictures in pixels
+    headroom: float = 1.25  # photographs are reduced to at most this multiple of it before a square is cut out
     epochs: int = 20
     minutes: float | None = None  # a budget of time instead of epochs
     epoch_steps: int | None = None  # cut epochs to so many steps, on large folders
     batch_size: int = 16
     learning_rate: float = 0.001
     schedule: str = "constant"  # or "one_cycle": up over the first tenth, then down a cosine to a hundredth
-    loss: str = "combined"  # over the whole picture; or over the missing pixels, "hole_l1" or "hole_rmse"
+    loss: str = "combined"  # over the whole picture; or over the missing pixels: "hole_l1", "hole_rmse", or "hole_coarse"
     part: str = "all"  # what learns: or the "filler" or the "detector" alone, where a model has them
     # of what a discriminator thinks of the completion, and of the distance in its features; one of them trains one beside it
     realness_weight: float = 0.0
@@ -81,7 +82,7 @@ def read_recipe(path: Path | None, overrides: Sequence[str] = ()) -> tuple[Recip
             raise PixelRNNError(f"recipe: {key} must be {getattr(allowed, '__name__', allowed)}, got {value!r}.")
     for key, choices in {
         "schedule": ("constant", "one_cycle"),
-        "loss": ("combined", "hole_l1", "hole_rmse"),
+        "loss": ("combined", "hole_l1", "hole_rmse", "hole_coarse"),
         "part": ("all", "filler", "detector"),
         "occlusion": ("given", "random", "squares", "square"),
         "precision": ("auto", "32", "bf16"),
@@ -138,7 +139,9 @@ def make_datasets(
         if pairs[i]:
             sources.append(PairedDataset(pairs[i], recipe.size))
         if photographs[i]:
-            sources.append(OccludedPhotographs(photographs[i], recipe.size, recipe.seed, augment, clean, style))
+            sources.append(
+                OccludedPhotographs(photographs[i], recipe.size, recipe.seed, augment, clean, style, recipe.headroom)
+            )
         return ConcatDataset(sources)
 
     return join(0, augment=True), join(1, augment=False)
