@@ -24,6 +24,7 @@ from pixelrnn.evaluation import (
     evaluate,
     false_alarms,
     mask_iou,
+    ratios,
     raw,
     score_case,
     score_mask,
@@ -65,7 +66,8 @@ def cases_folder(tmp_path: Path) -> Path:
 
 def record(missing: float, set_: str = "a", seconds: float = 0.1, **figures: float) -> Record:
     score = dict.fromkeys(("hole_ssim", "gms", "ssim", "raw_ssim"), 0.9) | {"hole_psnr": 20.0, "psnr": 30.0, "raw_psnr": 25.0}
-    return Record(set_, "x", missing, seconds, Score(**score | {"changed": 0.0} | figures))
+    sharpness = {"energy": 0.25, "true_energy": 0.5, "step": 0.75, "true_step": 0.5}
+    return Record(set_, "x", missing, seconds, Score(**score | {"changed": 0.0} | sharpness | figures))
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -92,7 +94,7 @@ def test_what_lies_outside_the_hole_counts_for_changed_and_the_raw_figures_alone
     spoilt = np.where(mask[..., None], target // 2, rng.integers(0, 256, target.shape, dtype=np.uint8))
     clean = np.where(mask[..., None], target // 2, target)
     bad, good = (score_case(out, target, target, mask) for out in (spoilt, clean))
-    for figure in ("hole_psnr", "hole_ssim", "gms", "psnr", "ssim"):
+    for figure in ("hole_psnr", "hole_ssim", "gms", "psnr", "ssim", "energy", "step"):
         assert getattr(bad, figure) == getattr(good, figure)
     assert bad.raw_psnr < good.raw_psnr
     assert bad.raw_ssim < good.raw_ssim
@@ -113,7 +115,41 @@ def test_a_perfect_method_scores_the_ceiling_and_changes_nothing(cases_folder: P
     truths = iter([case.read()[2] for case in cases])
     for one in evaluate(lambda image, mask: next(truths), cases):
         psnr, best = pytest.approx(PSNR_CEILING), pytest.approx(1)
-        assert one.score == Score(psnr, best, best, psnr, best, psnr, best, 0.0)
+        energy, step = one.score.true_energy, one.score.true_step
+        assert one.score == Score(psnr, best, best, psnr, best, psnr, best, 0.0, energy, energy, step, step)
+
+
+def test_sharpness_is_that_of_the_pasted_picture_and_of_the_truth() -> None:
+    target, out, mask = gradient(30, 40, 20), gradient(30, 40, 40, seed=1), np.zeros((30, 40), bool)
+    mask[5:15, 8:20] = True
+    score = score_case(out, target, target, mask)
+    for picture, energy, step in ((out, score.energy, score.step), (target, score.true_energy, score.true_step)):
+        hole = picture[5:15, 8:20] / 255
+        luma = hole @ (0.299, 0.587, 0.114)
+        assert energy == pytest.approx(np.mean(np.concatenate([np.diff(luma, axis=axis).ravel() for axis in (0, 1)]) ** 2))
+        around = [target[4, 8:20], target[15, 8:20], target[5:15, 7], target[5:15, 20]]
+        across = np.concatenate([hole[0], hole[-1], hole[:, 0], hole[:, -1]]) - np.concatenate(around) / 255
+        assert step == pytest.approx(np.abs(across).mean())
+
+
+def test_the_truth_is_as_sharp_as_itself_a_blurred_one_is_less_and_a_noisy_one_more(cases_folder: Path) -> None:
+    def ratios_of(spoil: Callable[[np.ndarray], np.ndarray]) -> dict[str, float]:
+        cases = read_cases(cases_folder / "rough")
+        truths = iter([case.read()[2] for case in cases])
+        summary = summarise(evaluate(lambda image, mask: spoil(next(truths)), cases)).by_set["rough"]
+        return {name: summary[name].mean for name in ("energy_ratio", "energy_ratio_median", "step_ratio")}
+
+    rng = np.random.default_rng(0)
+    same = ratios_of(lambda truth: truth)
+    blurred = ratios_of(lambda truth: ndimage.gaussian_filter(truth, (1.5, 1.5, 0)))
+    noisy = ratios_of(lambda truth: np.clip(truth + rng.normal(0, 25, truth.shape), 0, 255).astype(np.uint8))
+    lifted = ratios_of(lambda truth: np.minimum(truth, 215) + np.uint8(40))
+    assert same == {"energy_ratio": 1, "energy_ratio_median": 1, "step_ratio": 1}
+    for name in ("energy_ratio", "energy_ratio_median"):
+        assert blurred[name] < 0.2
+        assert noisy[name] > 1.5
+        assert lifted[name] == pytest.approx(1, abs=0.1)
+    assert lifted["step_ratio"] > 1.2
 
 
 def test_a_method_that_changes_known_pixels_is_found_out(cases_folder: Path) -> None:
@@ -226,8 +262,9 @@ def test_figures_without_a_meaning_are_nan_and_left_out_of_means() -> None:
     tiny = gradient(10, 30)
     score = score_case(tiny, tiny, tiny, np.zeros((10, 30), bool))
     assert np.isnan(score.hole_psnr)
-    assert np.isnan([score.ssim, score.hole_ssim, score.raw_ssim, score.gms]).all()
-    assert np.isnan(score_case(tiny, tiny, tiny, np.ones((10, 30), bool)).changed)
+    assert np.isnan([score.ssim, score.hole_ssim, score.raw_ssim, score.gms, score.energy, score.true_step]).all()
+    whole = score_case(tiny, tiny, tiny, np.ones((10, 30), bool))
+    assert np.isnan([whole.changed, whole.step, whole.true_step]).all()
     nan = float("nan")
     summary = summarise([record(0.1, ssim=0.8), record(0.1, ssim=nan, hole_psnr=nan)]).by_set["a"]
     assert (summary["ssim"].mean, summary["hole_psnr"].mean, summary["count"].mean) == (0.8, 20.0, 2)
@@ -404,6 +441,32 @@ def test_intervals_match_the_bootstrap_of_scipy() -> None:
         assert found[name].mean == pytest.approx(only.mean())
         assert found[name][1:] == pytest.approx(tuple(expected), abs=0.1)
     assert estimates([{"a": value} for value in values])["a"] == found["a"]
+
+
+def test_ratios_to_the_truth_are_pooled_and_their_intervals_those_of_scipys_paired_bootstrap() -> None:
+    rng = np.random.default_rng(0)
+    truth = rng.exponential(1, 80)
+    mine = truth * rng.uniform(0.2, 0.8, 80)
+    scores = [record(0.1, energy=a, true_energy=b, step=b, true_step=a).score for a, b in zip(mine, truth, strict=True)]
+    blank = record(0.1, energy=np.nan, true_energy=np.nan, step=np.nan, true_step=np.nan).score
+    found = ratios([*scores, blank])
+    for name, statistic, pair in (
+        ("energy_ratio", lambda a, b, axis=-1: a.sum(axis) / b.sum(axis), (mine, truth)),
+        ("energy_ratio_median", lambda a, b, axis=-1: np.median(a / b, axis), (mine, truth)),
+        ("step_ratio", lambda a, b, axis=-1: a.sum(axis) / b.sum(axis), (truth, mine)),
+    ):
+        drawn = stats.bootstrap(pair, statistic, paired=True, vectorized=True, method="percentile", rng=rng)
+        assert found[name].mean == pytest.approx(statistic(*pair))
+        assert found[name][1:] == pytest.approx(tuple(drawn.confidence_interval), abs=0.02 * found[name].mean)
+        assert np.isnan(ratios([blank])[name]).all()
+        assert np.isnan(ratios(scores[:1])[name].low)
+
+
+def test_a_truth_without_any_detail_counts_in_the_pooled_ratio_alone() -> None:
+    flat, rich = (record(0.1, energy=0.5, true_energy=true, step=0.5, true_step=true).score for true in (0.0, 2.0))
+    found = ratios([flat, rich, rich])
+    assert (found["energy_ratio"].mean, found["energy_ratio_median"].mean) == (0.375, 0.25)
+    assert np.isnan([one.mean for one in ratios([flat, flat]).values()]).all()
 
 
 def test_one_picture_has_no_interval() -> None:

@@ -1,4 +1,4 @@
-"""SSIM, PSNR and gradient magnitude similarity against scikit-image and SciPy."""
+"""SSIM, PSNR and gradient magnitude similarity against scikit-image and SciPy, sharpness against plain loops."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ import torch
 from scipy import ndimage
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from pixelrnn.metrics import gms, psnr, split_error, ssim, ssim_map
+from pixelrnn.metrics import border_step, gms, gradient_energy, psnr, split_error, ssim, ssim_map
 
 TOLERANCE = {torch.float64: 1e-6, torch.float32: 1e-4}
 
@@ -115,6 +115,49 @@ def test_gradient_magnitude_similarity_is_one_for_equal_pictures_and_falls_with_
     assert gms(sharp, sharp).tolist() == pytest.approx([1, 1])
     assert (gms(sharp, softer) < gms(sharp, soft)).all()
     assert gms(sharp, soft, torch.zeros(2, 1, 40, 40)).isnan().all()
+
+
+def sharpness_by_loops(picture: np.ndarray, missing: np.ndarray) -> tuple[float, float]:
+    """Gradient energy and border step of one picture (3, H, W), `missing` bool (H, W), pixel by pixel."""
+    inside, across = [], []
+    height, width = missing.shape
+    for y in range(height):
+        for x in range(width):
+            for below, right in ((y + 1, x), (y, x + 1)):
+                if below < height and right < width:
+                    red, green, blue = picture[:, below, right] - picture[:, y, x]
+                    if missing[y, x] and missing[below, right]:
+                        inside.append((0.299 * red + 0.587 * green + 0.114 * blue) ** 2)
+                    elif missing[y, x] or missing[below, right]:
+                        across.append((abs(red) + abs(green) + abs(blue)) / 3)
+    return tuple(float(np.mean(values)) if values else np.nan for values in (inside, across))
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
+@pytest.mark.parametrize("kind", [bool, float])
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (1, 30), (21, 1), (37, 23)])
+def test_gradient_energy_and_border_step_match_plain_loops(height: int, width: int, kind: type, dtype: torch.dtype) -> None:
+    x = pictures(height, width)[0]
+    mask = np.random.default_rng(2).random((2, 1, height, width)) < 0.6
+    expected = np.array([sharpness_by_loops(one, missing[0]) for one, missing in zip(x, mask, strict=True)])
+    image, missing = torch.from_numpy(x).to(dtype), torch.from_numpy(mask.astype(kind))
+    for measure, values in zip((gradient_energy, border_step), expected.T, strict=True):
+        found = measure(image, missing)
+        assert found.dtype == dtype
+        assert found.numpy() == pytest.approx(values, rel=TOLERANCE[dtype], nan_ok=True)
+
+
+def test_gradient_energy_falls_with_blur_and_knows_the_hole_alone_and_the_step_its_border_alone() -> None:
+    x = pictures(40, 40)[0]
+    sharp, soft = torch.from_numpy(x), torch.from_numpy(ndimage.gaussian_filter(x, (0, 0, 1, 1)))
+    mask = torch.zeros(2, 1, 40, 40)
+    mask[..., 10:30, 10:30] = 1
+    assert (gradient_energy(soft, mask) < gradient_energy(sharp, mask) / 4).all()
+    hole = sharp * mask + 0.5 * (1 - mask)
+    assert gradient_energy(hole, mask).tolist() == pytest.approx(gradient_energy(sharp, mask).tolist())
+    assert border_step(torch.where(mask > 0, 0.75, 0.25).expand(-1, 3, -1, -1), mask).tolist() == pytest.approx([0.5, 0.5])
+    for measure, nothing in ((gradient_energy, mask * 0), (border_step, mask * 0), (border_step, mask * 0 + 1)):
+        assert measure(sharp, nothing).isnan().all()
 
 
 @pytest.mark.parametrize("dtype", TOLERANCE, ids=str)

@@ -24,7 +24,7 @@ RED, BLUE, GREEN = (200, 30, 30), (30, 30, 200), (20, 160, 60)
 
 
 def record(set_: str, missing: float, psnr: float, ssim: float = 0.9, iou: float = NAN, id_: str = "x") -> Record:
-    score = Score(psnr - 10, 0.75, 0.875, psnr, ssim, psnr - 1, 0.5, 0.25)
+    score = Score(psnr - 10, 0.75, 0.875, psnr, ssim, psnr - 1, 0.5, 0.25, psnr / 100, 0.5, 0.3, 0.2)
     mask = None if math.isnan(iou) else Detection(iou, 0.8, NAN, 1.5)
     return Record(set_, id_, missing, 0.012, score, 34.0, mask)
 
@@ -73,6 +73,22 @@ def test_the_best_method_of_a_group_is_marked(results: dict[str, list[Record]]) 
     assert [key for key, value in best.items() if value] == [("square", "<ours> [v1]"), ("box", "telea")]
     alone = report.grids({"telea": results["telea"]})[0]
     assert not any(cell.best for _, rows in alone.groups for _, cells in rows for cell in cells)
+
+
+def test_sharpness_is_a_table_of_its_own_in_every_form(results: dict[str, list[Record]]) -> None:
+    (grid,) = (grid for grid in report.grids(results, brief=True) if grid.title == "Sharpness")
+    assert [(group, [method for method, _ in rows]) for group, rows in grid.groups] == [
+        ("square", list(results)), ("box", ["telea", "<ours> [v1]"])
+    ]  # fmt: skip
+    lines = [re.split(r"\s{2,}", line.strip()) for line in printed(results).splitlines()]
+    assert ["square", "telea", "1", "0.530", "0.530", "0.875", "1.500"] in lines
+    assert "All are 1 for the truth" in " ".join(printed(results).split())
+    two = {"telea": [record("square", 0.09, 10), record("square", 0.09, 90, id_="y")]}
+    assert "| square | telea | 2 | 1.000 (0.200 to 1.800) | 1.000 (0.200 to 1.800) | 0.875 " in report.to_markdown(two)
+    figures = report.to_json(two)["sets"]["square"]["telea"]
+    shown = [figures[name] for name in ("energy", "true_energy", "energy_ratio", "energy_ratio_median", "step_ratio")]
+    assert shown == pytest.approx([0.5, 0.5, 1, 1, 1.5])
+    assert figures["interval"]["energy_ratio"] == pytest.approx([0.2, 1.8])
 
 
 def test_detection_is_a_table_of_the_blind_methods_alone() -> None:

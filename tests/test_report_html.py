@@ -42,10 +42,12 @@ def test_the_page_holds_tables_and_pictures_and_loads_nothing() -> None:
         "9 &lt; 10",
         "square / &lt;1&gt;",
         "<b>26.31</b><small>23.50 to 29.12</small>",
+        "<h2>Sharpness</h2>",
+        "<td>0.526<small>0.470 to 0.583</small></td>",
     ):
         assert held in text
     assert "<ours>" not in text
-    assert text.count("<table>") == 3
+    assert text.count("<table>") == 4
 
 
 def test_calibration_and_clean_photographs_have_their_tables() -> None:

@@ -45,6 +45,10 @@ class Score:
     raw_psnr: float
     raw_ssim: float
     changed: float
+    energy: float
+    true_energy: float
+    step: float
+    true_step: float
 
 
 @dataclass(frozen=True)
@@ -87,8 +91,8 @@ class Estimate(NamedTuple):
     high: float = math.nan
 
 
-# "count" and the figures of a group of Records, by name; of "seconds" the median, which a slow first call does not move, and of
-# "memory" the greatest
+# "count", the figures of a group of Records by name, and their `ratios` to the truth; of "seconds" the median, which a slow
+# first call does not move, and of "memory" the greatest
 Summary = dict[str, Estimate]
 
 
@@ -110,6 +114,9 @@ def score_case(out: np.ndarray, given: np.ndarray, target: np.ndarray, mask: np.
     raw_psnr   dB of `out` as it is
     raw_ssim   of `out` as it is; nan for small pictures
     changed    % of the known pixels, more than 4 px away from the hole, that differ from `given`; nan where there is none
+    energy     of the pasted picture, gradient energy in the hole, true_energy that of `target`; nan where no two neighbours
+               are missing
+    step       of the pasted picture, mean step across the hole's border, true_step that of `target`; nan where it has none
 
     PSNR ends at 138.13 dB, for equal pictures. Raises PixelRNNError for another type or shape.
     """
@@ -135,6 +142,10 @@ def score_case(out: np.ndarray, given: np.ndarray, target: np.ndarray, mask: np.
         raw_psnr=_psnr(raw, truth),
         raw_ssim=_ssim(raw, truth, hole)[0],
         changed=100 * float(differs.mean()) if differs.size else np.nan,
+        energy=float(metrics.gradient_energy(pasted, hole)),
+        true_energy=float(metrics.gradient_energy(truth, hole)),
+        step=float(metrics.border_step(pasted, hole)),
+        true_step=float(metrics.border_step(truth, hole)),
     )
 
 
@@ -328,7 +339,50 @@ def _summary(records: Sequence[Record]) -> Summary:
     summary = estimates([record.figures() for record in records])
     peaks = [record.memory for record in records if not math.isnan(record.memory)]
     special = {"seconds": float(np.median([record.seconds for record in records])), "memory": max(peaks, default=math.nan)}
-    return {"count": Estimate(len(records)), **summary, **{name: Estimate(value) for name, value in special.items()}}
+    return {
+        "count": Estimate(len(records)),
+        **summary,
+        **{name: Estimate(value) for name, value in special.items()},
+        **ratios([record.score for record in records]),
+    }
+
+
+def ratios(scores: Sequence[Score]) -> Summary:
+    """Sharpness over that of the truth, 1 where they are equal, with intervals as `estimates` has them.
+
+    energy_ratio         sum of the pictures' gradient energies over the sum of the truth's: pictures rich in detail count most
+    energy_ratio_median  of the pictures' own ratios, which one picture cannot move; a truth without any detail left out
+    step_ratio           sum of the pictures' steps across the hole's border over the sum of the truth's
+    """
+    energy = np.array([(one.energy, one.true_energy) for one in scores]).reshape(-1, 2)
+    step = np.array([(one.step, one.true_step) for one in scores]).reshape(-1, 2)
+    return {
+        "energy_ratio": _bootstrapped(_pooled, energy),
+        "energy_ratio_median": _bootstrapped(_median, energy[energy[:, 1] > 0]),
+        "step_ratio": _bootstrapped(_pooled, step),
+    }
+
+
+def _pooled(pairs: np.ndarray) -> np.ndarray:
+    """(..., N, 2) to (...): nan where all truths are 0."""
+    total = pairs.sum(axis=-2)
+    return np.divide(total[..., 0], total[..., 1], out=np.full(total.shape[:-1], np.nan), where=total[..., 1] > 0)
+
+
+def _median(pairs: np.ndarray) -> np.ndarray:
+    """(..., N, 2) to (...)."""
+    return np.asarray(np.median(pairs[..., 0] / pairs[..., 1], axis=-1))
+
+
+def _bootstrapped(statistic: Callable[[np.ndarray], np.ndarray], pairs: np.ndarray) -> Estimate:
+    """`statistic` of the pairs (N, 2) that are not nan, and its percentile bootstrap over them: 2,000 draws, a fixed seed."""
+    pairs = pairs[~np.isnan(pairs).any(axis=1)]
+    value = float(statistic(pairs)) if len(pairs) else np.nan
+    if len(pairs) < 2 or np.isnan(value):
+        return Estimate(value)
+    drawn = pairs[np.random.default_rng(0).integers(len(pairs), size=(2000, len(pairs)))]  # (2000, N, 2)
+    low, high = np.nanpercentile(statistic(drawn), (2.5, 97.5))
+    return Estimate(value, float(low), float(high))
 
 
 def estimates(rows: Sequence[dict[str, float]]) -> Summary:

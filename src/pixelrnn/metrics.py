@@ -1,4 +1,6 @@
-"""Image quality: SSIM, PSNR, gradient magnitude similarity. Tensors are float (B, C, H, W) in [0, 1]."""
+"""Image quality: SSIM, PSNR, gradient magnitude similarity, sharpness. Tensors are float (B, C, H, W) in [0, 1]."""
+
+from collections.abc import Callable
 
 import torch
 from torch.nn import functional as F
@@ -17,6 +19,11 @@ def _blur(image: torch.Tensor) -> torch.Tensor:
     kernel = (kernel / kernel.sum()).expand(channels, 1, WINDOW)
     image = F.conv2d(image, kernel[..., None], groups=channels)
     return F.conv2d(image, kernel[..., None, :], groups=channels)
+
+
+def _luma(image: torch.Tensor) -> torch.Tensor:
+    """(B, 3, H, W) to (B, 1, H, W)."""
+    return (image * image.new_tensor(LUMA)[:, None, None]).sum(dim=1, keepdim=True)
 
 
 def ssim(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
@@ -68,17 +75,46 @@ def gms(x: torch.Tensor, y: torch.Tensor, mask: torch.Tensor | None = None) -> t
     """
     kernel = x.new_tensor([[-1, 0, 1]] * 3) / 3
     kernels = torch.stack([kernel, kernel.T])[:, None]  # (2, 1, 3, 3): along x, along y
-    weights = x.new_tensor(LUMA)[:, None, None]
 
     def magnitude(image: torch.Tensor) -> torch.Tensor:
-        luma = (image * weights).sum(dim=1, keepdim=True)
-        return F.conv2d(F.pad(luma, (1, 1, 1, 1), mode="replicate"), kernels).norm(dim=1, keepdim=True)  # (B, 1, H, W)
+        padded = F.pad(_luma(image), (1, 1, 1, 1), mode="replicate")
+        return F.conv2d(padded, kernels).norm(dim=1, keepdim=True)  # (B, 1, H, W)
 
     a, b = magnitude(x), magnitude(y)
     similarity = (2 * a * b + GRADIENT_C) / (a**2 + b**2 + GRADIENT_C)
     if mask is None:
         return similarity.mean(dim=(1, 2, 3))
     return (similarity * mask).sum(dim=(1, 2, 3)) / mask.sum(dim=(1, 2, 3))
+
+
+def gradient_energy(image: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """Mean square of the luma's differences between neighbours, right and below, that are both missing: how much detail a hole
+    has, blur taking it away. (B, 3, H, W) and mask (B, 1, H, W) in {0, 1} to (B,); nan for an image without such a pair.
+    """
+    return _mean_over_neighbours(_luma(image), mask, torch.logical_and, torch.square)
+
+
+def border_step(image: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """Mean absolute difference, over all channels, between neighbours (of four) of which one is missing and one known: a hole's
+    seam. (B, C, H, W) and mask (B, 1, H, W) in {0, 1} to (B,); nan for an image without such a pair.
+    """
+    return _mean_over_neighbours(image, mask, torch.logical_xor, torch.abs)
+
+
+def _mean_over_neighbours(
+    image: torch.Tensor,
+    mask: torch.Tensor,
+    chosen: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
+    measure: Callable[[torch.Tensor], torch.Tensor],
+) -> torch.Tensor:
+    """Mean `measure` of the differences between the neighbours of which, both masks given, `chosen` is True: (B,)."""
+    total, count = image.new_zeros(len(image)), image.new_zeros(len(image))
+    for dim in (-2, -1):
+        pairs = image.shape[dim] - 1
+        inside = chosen(mask.narrow(dim, 0, pairs), mask.narrow(dim, 1, pairs))
+        total += (measure(image.diff(dim=dim)) * inside).sum(dim=(1, 2, 3))
+        count += inside.sum(dim=(1, 2, 3)) * image.shape[1]
+    return total / count
 
 
 def split_error(error: torch.Tensor, mask: torch.Tensor, sigma: float = 4.0) -> tuple[torch.Tensor, torch.Tensor]:

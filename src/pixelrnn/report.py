@@ -78,6 +78,13 @@ DIFFERENCE = (
     Column("hole SSIM", "hole_ssim", "+.3f"),
     Column("GMS", "gms", "+.3f"),
 )
+SHARPNESS = (
+    Column("n", "count", ".0f"),
+    Column("energy ratio", "energy_ratio", ".3f"),
+    Column("median ratio", "energy_ratio_median", ".3f"),
+    Column("GMS", "gms", ".3f", greatest=True),
+    Column("step ratio", "step_ratio", ".3f"),
+)
 NOTE = (
     "Means over n pictures. Hole: missing pixels. PSNR in dB; PSNR and SSIM are of the picture with the truth around the hole, "
     "hole SSIM and GMS (gradient magnitude similarity) of its hole. Changed: known pixels over 4 px from the hole that are not "
@@ -87,6 +94,12 @@ MORE = (
     "Intervals: 95% confidence over the pictures (percentile bootstrap, 2,000 draws, fixed seed; too narrow below some twenty "
     "pictures). Raw: of the picture exactly as the method gives it. Peak: the MB by which the process's resident memory rose "
     "during the first picture of a set, the weights, loaded before, not counted; Linux alone."
+)
+SHARPNESS_NOTE = (
+    "All are 1 for the truth. Energy: mean square of the luma's differences between neighbours that are both missing; below 1 "
+    "is blurred, above it noisy. The ratio is pooled: the pictures' sum over the truth's sum, so that rich pictures count "
+    "most; the median is that of the pictures' own ratios. Step: mean difference across the hole's border, pooled too; above "
+    "1 is a seam."
 )
 DIFFERENCE_NOTE = (
     "The first method minus the other on the same pictures, mean and 95% interval. Above zero the first is better."
@@ -126,8 +139,8 @@ class Grid(NamedTuple):
 def grids(results: Results, alarms: Alarms | None = None, brief: bool = False) -> list[Grid]:
     """The tables, those that have nothing to tell left out; brief: what a console has room for.
 
-    Figures by set and by missing share (all sets together), paired differences (not brief), detection, calibration, clean
-    photographs.
+    Figures by set and by missing share (all sets together), sharpness, paired differences (not brief), detection, calibration,
+    clean photographs.
     """
     summaries = {method: summarise(records) for method, records in results.items()}
     columns = [column for column in COLUMNS if column.brief or not brief]
@@ -140,6 +153,7 @@ def grids(results: Results, alarms: Alarms | None = None, brief: bool = False) -
     made = [
         _grid("By set", ["set", "method"], columns, sets, brief, ""),
         _grid("By share of the picture that is missing", ["missing", "method"], columns, shares, brief, note, SHARES),
+        _grid("Sharpness", ["set", "method"], SHARPNESS, sets, brief, SHARPNESS_NOTE),
         _grid("Paired differences", ["set", "first minus"], DIFFERENCE, _differences(results), brief, DIFFERENCE_NOTE),
         _grid("Detection", ["set", "method"], DETECTION, found, brief, DETECTION_NOTE),
         _calibration_grid(results),
@@ -306,7 +320,7 @@ def to_json(results: Results, alarms: Alarms | None = None, settings: Mapping[st
         for method, one in (alarms or {}).items()
     }
     document |= {"settings": dict(settings or {}), "machine": _machine(), "versions": _versions()}
-    document["notes"] = [NOTE, MORE, DIFFERENCE_NOTE, DETECTION_NOTE, CALIBRATION_NOTE, CLEAN_NOTE]
+    document["notes"] = [NOTE, MORE, SHARPNESS_NOTE, DIFFERENCE_NOTE, DETECTION_NOTE, CALIBRATION_NOTE, CLEAN_NOTE]
     cleaned: dict[str, Any] = _without_nan(document)
     return cleaned
 
