@@ -17,6 +17,7 @@ from pixelrnn.app import page
 from pixelrnn.backends import Output
 from pixelrnn.checkpoint import save
 from pixelrnn.models import create_model
+from pixelrnn.weights import DEFAULT
 
 APP = Path(__file__).parents[1] / "app.py"
 ROOM = draw_room(np.random.default_rng(0), 60, 80)
@@ -174,7 +175,7 @@ def test_weights_of_training_are_offered_before_named_ones_and_named_ones_chosen
 
 def test_weights_that_cannot_see_say_who_found_the_occlusion_and_show_no_doubt(start: Start, stub: type[Stub]) -> None:
     shown = start("plain.pth").upload(encode(OCCLUDED))
-    assert "These weights cannot find what is missing; the weights “bedrooms” found it" in shown.text()
+    assert f"These weights cannot find what is missing; the weights “{DEFAULT}” found it" in shown.text()
     assert len(shown.captions()) == 3
 
 

@@ -13,6 +13,7 @@ from pixelrnn.image import read_image, resize
 from pixelrnn.occluders import described_square
 from pixelrnn.peers import classical
 from pixelrnn.rooms import render_bedroom
+from pixelrnn.weights import bundled_weights
 
 ROOT = Path(__file__).parent.parent
 SEEDS = (302, 305, 308, 311)
@@ -36,7 +37,7 @@ def cases():
 
 
 def test_they_weigh_at_most_16_megabytes_and_say_how_they_were_made():
-    for path in checkpoint.bundled_weights().values():
+    for path in bundled_weights().values():
         assert path.stat().st_size <= 16e6
         about = checkpoint.load(path).about
         assert about["recipe"]["loss"]

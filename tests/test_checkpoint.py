@@ -17,6 +17,7 @@ from torch import nn
 from contract import assert_same, batch, build, predict
 from pixelrnn import checkpoint
 from pixelrnn.errors import PixelRNNError
+from pixelrnn.weights import DEFAULT, bundled_weights
 
 SMALL = ("optimized_pixelrnn", {"widths": (4, 6, 8), "depths": (1, 1, 2), "scan": "gru", "scan_hidden": 3})
 ABOUT = {"data": "rooms", "seconds": 12.5, "recipe": {"epochs": 20, "lr": 0.001}, "losses": [0.3, 0.2], "name": "日本"}
@@ -195,18 +196,18 @@ def test_a_header_without_an_option_is_of_another_version_and_refused(tmp_path: 
 
 
 def test_missing_weights_suggest_the_nearest_bundled_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    checkpoint.save(tmp_path / "bedrooms.safetensors", build(SMALL), ABOUT)
-    monkeypatch.setattr(checkpoint, "bundled_weights", lambda: {"bedrooms": tmp_path / "bedrooms.safetensors"})
+    checkpoint.save(tmp_path / "a.safetensors", build(SMALL), ABOUT)
+    monkeypatch.setattr(checkpoint, "bundled_weights", lambda: {DEFAULT: tmp_path / "a.safetensors"})
     with pytest.raises(
-        PixelRNNError, match=r"bedroom: no such weights, did you mean 'bedrooms'\?.* Give a \.safetensors or \.pth"
+        PixelRNNError, match=rf"bedrooms: no such weights, did you mean '{DEFAULT}'\?.* Give a \.safetensors or \.pth"
     ):
-        checkpoint.load("bedroom")
-    with pytest.raises(PixelRNNError, match=r"best\.pth: no such weights\. .*or a bundled name: bedrooms"):
+        checkpoint.load("bedrooms")
+    with pytest.raises(PixelRNNError, match=r"best\.pth: no such weights\. .*or a bundled name: bedrooms-"):
         checkpoint.load(tmp_path / "best.pth")
-    assert checkpoint.load("bedrooms").about == checkpoint.load().about == ABOUT
+    assert checkpoint.load(DEFAULT).about == checkpoint.load().about == ABOUT
 
 
-@pytest.mark.parametrize("name", checkpoint.bundled_weights())
+@pytest.mark.parametrize("name", bundled_weights())
 def test_bundled_weights_load_and_tell_where_they_come_from(name: str) -> None:
     assert checkpoint.load(name).about
 

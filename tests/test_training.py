@@ -23,6 +23,7 @@ from pixelrnn.image import read_image
 from pixelrnn.models import create_model
 from pixelrnn.rooms import render_bedroom
 from pixelrnn.training import storage
+from pixelrnn.weights import DEFAULT
 
 ROOT = Path(__file__).parent.parent
 SMALL = ["size=32", "batch_size=4", "widths=[4,4,4]", "depths=[1,1,1]", "detector_widths=[4,4,4]", "scan_hidden=4"]
@@ -182,7 +183,7 @@ def test_a_broken_photograph_stops_training_and_is_named(tmp_path, content):
 def test_training_starts_from_the_bundled_weights_and_says_so(data, tmp_path):
     weights, said = heard(data, tmp_path, "size=32", "batch_size=4", "epochs=1", "epoch_steps=1", "learning_rate=0.0")
     assert "starting from the bundled weights" in said
-    bundled, own = (checkpoint.load(name).model.state_dict() for name in (checkpoint.DEFAULT_WEIGHTS, weights))
+    bundled, own = (checkpoint.load(name).model.state_dict() for name in (DEFAULT, weights))
     assert all(torch.equal(value, own[key]) for key, value in bundled.items())
 
 

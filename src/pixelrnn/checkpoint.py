@@ -5,7 +5,6 @@ import io
 import json
 import warnings
 from dataclasses import asdict, dataclass, field, fields
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +17,7 @@ from .errors import PixelRNNError
 from .image import write_atomically
 from .models import create_model, list_models
 from .models.registry import nearest
-
-DEFAULT_WEIGHTS = "bedrooms"
+from .weights import DEFAULT, bundled_weights
 
 
 @dataclass(frozen=True)
@@ -29,12 +27,6 @@ class Checkpoint:
     model: nn.Module  # in eval mode, on the CPU
     name: str  # of the registered model
     about: dict[str, Any] = field(default_factory=dict)
-
-
-def bundled_weights() -> dict[str, Path]:
-    """The bundled checkpoints by name."""
-    folder = Path(str(files("pixelrnn") / "weights"))
-    return {path.stem: path for path in sorted(folder.glob("*.safetensors"))}
 
 
 def find_weights(weights: str | Path) -> Path:
@@ -66,7 +58,7 @@ def save_plain(path: Path, model: nn.Module) -> None:
     write_atomically(path, lambda temporary: temporary.write_bytes(buffer.getvalue()))
 
 
-def load(weights: str | Path = DEFAULT_WEIGHTS) -> Checkpoint:
+def load(weights: str | Path = DEFAULT) -> Checkpoint:
     """Rebuild a network from a bundled name, our .safetensors file, or a plain .pth state dict.
 
     Raises PixelRNNError: no such file, not ours, more than plain tensors inside, keys or shapes of no registered model.

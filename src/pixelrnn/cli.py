@@ -20,12 +20,16 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from .errors import PixelRNNError
 from .image import SUFFIXES, list_images, read_image, write_atomically, write_image
+from .weights import DEFAULT, EXPECTED, SHARP, bundled_weights
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help="Complete occluded photographs, bedrooms first.")
 console = Console()
 if not console.is_terminal:
     console.width = 120  # tables in a log or a pipe, where rich would take 80
-Weights = Annotated[str, typer.Option(help="A bundled name, a .safetensors file, or a plain .pth state dict.")]
+Weights = Annotated[
+    str,
+    typer.Option(help=f"{SHARP} (looks real), {EXPECTED} (least error), a .safetensors file, or a plain .pth state dict."),
+]
 Device = Annotated[str, typer.Option(help="cpu or cuda.")]
 
 
@@ -98,7 +102,7 @@ def complete(
     mask: Annotated[
         Path | None, typer.Option(help="White where pixels are missing: a file, or a folder of files with the pictures' names.")
     ] = None,
-    weights: Weights = "bedrooms",
+    weights: Weights = DEFAULT,
     device: Device = "cpu",
     samples: Annotated[int, typer.Option(help="How many completions; the bundled weights give one.")] = 1,
     seed: Annotated[int, typer.Option(help="Seed of the samples.")] = 0,
@@ -264,7 +268,7 @@ def evaluate(
 
     found = read_cases(*cases, size=size)
     photographs = list_images(clean) if clean is not None else []
-    completers = {name: Completer.from_pretrained(name, device) for name in weights or ["bedrooms"]}
+    completers = {name: Completer.from_pretrained(name, device) for name in weights or list(bundled_weights())}
     methods: dict[str, evaluation.Method] = {}
     seen = {}
     for name, completer in completers.items():

@@ -11,8 +11,8 @@ from .backends import Output, TorchBackend
 from .errors import PixelRNNError
 from .image import as_rgb, grow, paste_known, read_image, read_mask, resize, to_float, to_uint8
 from .paint import trace
+from .weights import DEFAULT
 
-DEFAULT_WEIGHTS = "bedrooms"
 WORK_SIDE = 640  # a larger picture is completed at this long side, then brought to its size: memory stays bounded
 # Where the paint has no colours to find its edge by, the occlusion takes in, for filling, what is possibly covered around it;
 # no more, since the pixels at its edge say most of what was behind it.
@@ -57,7 +57,7 @@ class Completer:
         self.backend, self.detector, self.name = backend, detector, name
 
     @classmethod
-    def from_pretrained(cls, weights: str | Path = DEFAULT_WEIGHTS, device: str = "cpu") -> "Completer":
+    def from_pretrained(cls, weights: str | Path = DEFAULT, device: str = "cpu") -> "Completer":
         """Load a bundled name, a .safetensors file of ours, or a plain .pth state dict. Raises PixelRNNError."""
         backend = TorchBackend(weights, device)
         return cls(backend, name=backend.name)
@@ -109,8 +109,8 @@ class Completer:
         logits, source = self.backend.detect(to_float(small)), "detected"
         if logits is None:
             if self.detector is None:
-                self.detector = TorchBackend(DEFAULT_WEIGHTS)
-            logits, source = self.detector.detect(to_float(small)), f"detected by {DEFAULT_WEIGHTS}"
+                self.detector = TorchBackend(DEFAULT)
+            logits, source = self.detector.detect(to_float(small)), f"detected by {DEFAULT}"
         if logits is None:
             raise PixelRNNError("neither these weights nor the detector can find an occlusion. Give a mask.")
         core = grow(~grow(logits <= SURE, CORE), CORE)

@@ -10,16 +10,18 @@ from pathlib import Path
 
 import streamlit as st
 
-from ..checkpoint import bundled_weights, find_weights
+from ..checkpoint import find_weights
 from ..completion import WORK_SIDE, Completer
 from ..errors import PixelRNNError
 from ..image import read_image, read_mask
+from ..weights import DEFAULT, EXPECTED, SHARP, bundled_weights
 from .figures import Figures, draw
 
 TYPES = ["jpg", "jpeg", "png", "webp", "bmp", "tif", "tiff"]
 EXAMPLES = Path("examples")
 TRAINED = (Path("outputs"), Path("/kaggle/working"))  # where training leaves its weights
 PAGE_WIDTH = 1120
+LABELS = {SHARP: "Bedrooms, sharp: looks real", EXPECTED: "Bedrooms, expected: least error"}
 
 
 def main() -> None:
@@ -60,10 +62,11 @@ def _choose_weights() -> str | None:
         )
         return None
     with st.sidebar:
-        first = offered.index(named[0]) if named else 0
-        labels = {name: name if name in bundled else _short(Path(name)) for name in offered}
+        wanted = named[0] if named else DEFAULT
+        first = offered.index(wanted) if wanted in offered else 0
+        labels = {name: LABELS.get(name, name) if name in bundled else _short(Path(name)) for name in offered}
         clear = {name: label if list(labels.values()).count(label) == 1 else name for name, label in labels.items()}
-        about = "What the network has learned. Other weights, other results."
+        about = "What the network has learned. Sharp invents detail; expected is right on average, and blurred."
         chosen = st.selectbox("Weights", offered, first, format_func=lambda name: clear[name], help=about)
         if chosen not in bundled:
             st.caption(_plain(chosen))

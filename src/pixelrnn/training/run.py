@@ -23,6 +23,7 @@ from ..data import EpochShuffle
 from ..errors import PixelRNNError
 from ..models import create_model
 from ..models.layers import DepthwiseConv2d
+from ..weights import bundled_weights
 from . import storage
 from .adversarial import AdversarialModule
 from .callbacks import History, LearningRate, running_average
@@ -165,7 +166,7 @@ def _start(recipe: Recipe, options: dict[str, Any], last: Path | None) -> tuple[
 def _bundled(fresh: nn.Module, options: dict[str, Any]) -> Path | None:
     """The bundled checkpoint of the same model and, where options are given, the same config; None where there is none."""
     config = json.loads(json.dumps(asdict(fresh.config)))  # type: ignore[call-overload]
-    for path in checkpoint.bundled_weights().values():
+    for path in bundled_weights().values():
         with safe_open(path, framework="pt") as opened:  # the header alone: the weights may be of another network
             header = json.loads(opened.metadata()["pixelrnn"])
         if header["model"] == fresh.name and (not options or header["config"] == config):

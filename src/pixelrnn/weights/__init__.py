@@ -1,0 +1,11 @@
+"""The bundled checkpoints: the same network twice, once for the lowest error and once for what looks real."""
+
+from pathlib import Path
+
+EXPECTED, SHARP = "bedrooms-expected", "bedrooms-sharp"
+DEFAULT = EXPECTED
+
+
+def bundled_weights() -> dict[str, Path]:
+    """Their files by name."""
+    return {path.stem: path for path in sorted(Path(__file__).parent.glob("*.safetensors"))}
