@@ -1,9 +1,10 @@
-"""Joins the parts of the bundled weights, each trained alone, into the file that ships, with the recipe of every stage.
+"""Joins the stages of the bundled weights into a file that ships, with the recipe of each.
 
-python recipes/bundle.py PHOTOGRAPHS runs/bedrooms-128 runs/bedrooms-256 runs/bedrooms-detector OUT.safetensors
+python recipes/bundle.py PHOTOGRAPHS runs/bedrooms-{128,256,detector,expected} OUT.safetensors
 
-The filler is that of the last stage but one, the detector that of the last. The deviations are calibrated on a hundred of the
-training PHOTOGRAPHS: each fifth of them, by size, should hold 68.3% of the errors.
+A stage is the folder of a run, or a file of weights, which brings its own stages along. The filler is that of the last stage
+which trained it, and so is the detector, where one did. The deviations are calibrated on a hundred of the training PHOTOGRAPHS:
+each fifth of them, by size, should hold 68.3% of the errors.
 """
 
 import sys
@@ -20,19 +21,25 @@ from pixelrnn.occluders import described_square, strokes
 
 DATA = (
     "photographs, research use: the originals of 962 pairs of the Kaggle 'bedroom-occluded-images' derivative of 'House Rooms "
-    "Image Dataset' (numbers below 1100) and 4,515 bedrooms of Places365; the detector also 2,600 other rooms of Places365"
+    "Image Dataset' (numbers below 1100), 4,515 bedrooms and 2,600 other rooms of Places365, and 411 bedrooms of the Houses "
+    "dataset (Ahmed and Moustafa 2016)"
 )
 
 
 def main(photographs: Path, stages: list[Path], out: Path) -> None:
-    loaded = [checkpoint.load(stage / "optimized_pixelrnn.safetensors") for stage in stages]
-    model = loaded[-2].model
-    model.detector.load_state_dict(loaded[-1].model.detector.state_dict())  # type: ignore[union-attr]
+    files = [stage / "optimized_pixelrnn.safetensors" if stage.is_dir() else stage for stage in stages]
+    loaded = [checkpoint.load(file) for file in files]
+    trained = {each.about["recipe"]["part"]: each for each in loaded}  # the last of each
+    last = trained.get("filler", loaded[-1])
+    if "detector" in trained:
+        last.model.detector.load_state_dict(trained["detector"].model.detector.state_dict())  # type: ignore[union-attr]
     paths = list_images(photographs)
-    spread, shift = calibrate(model, paths[:: max(1, len(paths) // 100)])
-    made = [{"recipe": each.about["recipe"], "history": each.about["history"]} for each in loaded]
-    about = {**made[-2], "stages": made, "data": DATA, "card": "MODEL_CARD.md", "torch": loaded[-1].about["torch"]}
-    checkpoint.save(out, model, about | {"calibration": {"spread": spread, "shift": shift}})
+    spread, shift = calibrate(last.model, paths[:: max(1, len(paths) // 100)])
+    made = [part for each in loaded for part in each.about.get("stages", [each.about])]
+    made = [{"recipe": part["recipe"], "history": part["history"]} for part in made]
+    about = {"recipe": last.about["recipe"], "history": last.about["history"], "stages": made, "data": DATA}
+    about |= {"card": "MODEL_CARD.md", "torch": torch.__version__, "calibration": {"spread": spread, "shift": shift}}
+    checkpoint.save(out, last.model, about)
 
 
 def calibrate(model: nn.Module, paths: list[Path]) -> tuple[float, float]:

@@ -3,9 +3,18 @@
 import numpy as np
 import pytest
 import torch
+from scipy.ndimage import uniform_filter
 from skimage.metrics import structural_similarity
 
-from pixelrnn.losses import CombinedLoss, combined_loss, deviation_loss, hole_l1_loss, hole_ssim_loss, mask_loss
+from pixelrnn.losses import (
+    CombinedLoss,
+    combined_loss,
+    deviation_loss,
+    hole_coarse_loss,
+    hole_l1_loss,
+    hole_ssim_loss,
+    mask_loss,
+)
 
 
 def pictures(size: int = 3, height: int = 24, width: int = 31) -> tuple[torch.Tensor, torch.Tensor]:
@@ -130,3 +139,15 @@ def test_the_structure_loss_is_one_less_the_mean_of_scikit_images_map_of_the_lum
         )
         values.extend(1 - ssim_map[missing])
     assert hole_ssim_loss(x, y, mask).item() == pytest.approx(np.mean(values), abs=1e-6)
+
+
+def test_the_coarse_loss_is_the_rms_of_the_errors_means_and_hardly_minds_texture() -> None:
+    (x, y), mask = pictures(), hole()
+    values = []
+    for a, b, missing in zip(x.numpy(), y.numpy(), mask.numpy()[:, 0] > 0, strict=True):
+        if missing.any():
+            means = uniform_filter((a - b) * missing, (0, 5, 5), mode="constant")
+            values.append(np.sqrt(np.square(means)[:, missing].mean() + 1e-5))
+    assert hole_coarse_loss(x, y, mask).item() == pytest.approx(np.mean(values), abs=1e-6)
+    board = (torch.arange(24)[:, None] + torch.arange(31)) % 2 * 0.2 - 0.1
+    assert hole_coarse_loss(y + board, y, mask) < 0.3 * hole_coarse_loss(y + 0.1, y, mask)

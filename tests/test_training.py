@@ -256,6 +256,21 @@ def test_valid_from_parts_the_pairs_by_number(data):
     assert {valid[i]["name"] for i in range(5)} == {"15", "16", "17", "18", "19"}
 
 
+def test_a_share_of_the_photographs_trains_and_all_of_them_validate(tmp_path):
+    (tmp_path / "photos").mkdir()
+    for number, room in enumerate(rooms(20)):
+        Image.fromarray(room).save(tmp_path / "photos" / f"{number}.png")
+
+    def sizes(share, seed=0):
+        recipe, _ = training.read_recipe(None, ["size=32", f"share={share}", f"seed={seed}"])
+        train, valid = training.make_datasets([tmp_path / "photos"], recipe)
+        return len(train), len(valid), train[0]["name"]
+
+    assert sizes(1.0)[:2] == (18, 2)
+    assert sizes(0.5)[:2] == (9, 2)
+    assert len({sizes(0.05, seed)[2] for seed in range(8)}) > 1
+
+
 def test_no_data_folder_names_the_command_that_renders_one(tmp_path):
     with pytest.raises(PixelRNNError, match="pixelrnn demo-data"):
         run(tmp_path / "data", tmp_path / "out")

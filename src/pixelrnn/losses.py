@@ -45,13 +45,11 @@ def hole_rmse_loss(prediction: torch.Tensor, target: torch.Tensor, mask: torch.T
     return (square + 1e-5).sqrt().mul(missing > 0).sum() / (missing > 0).sum().clamp_min(1)
 
 
-def hole_coarse_loss(prediction: torch.Tensor, target: torch.Tensor, mask: torch.Tensor, cell: int = 8) -> torch.Tensor:
-    """hole_rmse_loss of what is left when every `cell` x `cell` pixels become their mean: how right colour and layout are,
-    while texture is free. Sides that `cell` does not divide lose their last pixels."""
-    pooled = F.avg_pool2d(torch.cat([(prediction - target) * mask, mask], dim=1), cell)
-    missing = pooled[:, -1:].sum(dim=(1, 2, 3)) * prediction.shape[1]
-    square = pooled[:, :-1].square().sum(dim=(1, 2, 3)) / missing.clamp_min(1e-3)
-    return (square + 1e-5).sqrt().mul(missing > 0).sum() / (missing > 0).sum().clamp_min(1)
+def hole_coarse_loss(prediction: torch.Tensor, target: torch.Tensor, mask: torch.Tensor, window: int = 5) -> torch.Tensor:
+    """hole_rmse_loss of the error's means over `window` x `window` pixels, odd, around each: how right colour and layout are,
+    while finer texture is free."""
+    error = F.avg_pool2d((prediction - target) * mask, window, stride=1, padding=window // 2)
+    return hole_rmse_loss(error, torch.zeros_like(error), mask)
 
 
 def hole_ssim_loss(prediction: torch.Tensor, target: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:

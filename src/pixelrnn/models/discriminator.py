@@ -12,6 +12,8 @@ from torch import nn
 from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm
 
+WINDOW = 32  # pixels over which features are averaged where their statistics are compared
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -60,13 +62,20 @@ def realness_loss(filled: Verdict, mask: torch.Tensor) -> torch.Tensor:
 
 
 def feature_loss(real: Verdict, filled: Verdict, mask: torch.Tensor) -> torch.Tensor:
-    """Mean absolute difference of the discriminator's features of the truth and of the filled picture over the hole's cells,
-    in units of the truth's mean absolute feature (feature matching, Salimans et al. 2016; Wang et al. 2018), a scalar."""
+    """Mean absolute difference between the discriminator's features of the truth and of the filled picture, both averaged over
+    about WINDOW x WINDOW pixels of the hole, in units of the truth's mean absolute feature; a scalar.
+
+    Feature matching (Salimans et al. 2016) of local means: the fill is to have the truth's statistics hereabouts, not its
+    pixels, which nothing around the hole tells.
+    """
     losses = []
     for true, false in zip(real.features, filled.features, strict=True):
-        true = true.detach().float()
-        difference = (true - false.float()).abs().mean(dim=1, keepdim=True)
-        losses.append(_over_hole(difference, mask) / true.abs().mean().clamp_min(1e-6))
+        true, false = true.detach().float(), false.float()
+        weight = F.adaptive_avg_pool2d(mask, (true.shape[-2], true.shape[-1]))
+        cells = max(1, WINDOW * true.shape[-1] // mask.shape[-1])
+        there = F.avg_pool2d(weight, cells)
+        difference = F.avg_pool2d((true - false) * weight, cells).abs().mean(dim=1, keepdim=True)
+        losses.append(difference.sum() / there.sum().clamp_min(1e-6) / true.abs().mean().clamp_min(1e-6))
     return torch.stack(losses).mean()
 
 

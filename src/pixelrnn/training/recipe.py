@@ -5,6 +5,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import yaml
 from torch.utils.data import ConcatDataset, Dataset
 
@@ -44,6 +45,7 @@ class Recipe:
     clean: float | None = None  # share of photographs left whole, for the detector's sake; None: 0.05 for "random", else 0
     valid_from: int | None = None  # pairs with this number and above validate; photographs all train
     valid_fraction: float = 0.1  # else this share of each folder, drawn by the seed
+    share: float = 1.0  # of the photographs to train on, drawn by the seed: what more of them would be worth
     guided: float = 0.0  # share of pictures that come with the truth's own coarse one as guide
     ema: float = 0.0  # decay of the averaged weights; 0 is off
     clip: float = 0.0  # largest gradient norm; 0 is off
@@ -131,6 +133,10 @@ def make_datasets(
     if not pairs[1] and not photographs[1]:
         raise PixelRNNError("no pictures to validate on: valid_from needs a folder in the paired layout.")
 
+    if recipe.share < 1 and photographs[0]:
+        drawn = np.random.default_rng(recipe.seed).permutation(len(photographs[0]))
+        kept = drawn[: max(1, round(recipe.share * len(drawn)))]
+        photographs[0][:] = [photographs[0][i] for i in sorted(kept)]
     style = "random" if recipe.occlusion == "given" else recipe.occlusion
     clean = recipe.clean if recipe.clean is not None else 0.05 * (style == "random")
 
