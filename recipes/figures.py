@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+OURS, SHARP = "bedrooms-expected", "bedrooms-sharp"
 NAMES = {"telea": "Telea", "ns": "Navier-Stokes", "biharmonic": "biharmonic", "mean": "mean fill"}
 
 
@@ -17,7 +18,7 @@ def table(head: list[str], rows: list[list[str]]) -> str:
 
 
 def main(figures: dict[str, Any]) -> None:
-    ours, blind = list(next(iter(figures["sets"].values())))[:2]
+    ours, blind = OURS, f"{OURS} (blind)"
     rows = []
     for name, methods in figures["sets"].items():
         mine, telea = methods[ours], methods["telea"]
@@ -29,10 +30,10 @@ def main(figures: dict[str, Any]) -> None:
                 f"{mine['missing']:.0%}",
                 f"**{mine['hole_psnr']:.2f}** ({low:.2f} to {high:.2f})",
             ]
-            + [f"{methods[one]['hole_psnr']:.2f}" for one in (blind, *NAMES)]
+            + [f"{methods[one]['hole_psnr']:.2f}" for one in (blind, SHARP, *NAMES)]
             + [f"**{mine['psnr']:.2f}** / {telea['psnr']:.2f}", f"**{mine['ssim']:.4f}** / {telea['ssim']:.4f}"]
         )
-    head = ["set", "pictures", "missing", "hole PSNR, ours", "ours, blind", *NAMES.values()]
+    head = ["set", "pictures", "missing", "hole PSNR, ours", "ours, blind", "ours, sharp", *NAMES.values()]
     head += ["PSNR, ours / Telea", "SSIM, ours / Telea"]
     print(table(head, rows))
     rows = [
@@ -43,8 +44,17 @@ def main(figures: dict[str, Any]) -> None:
     ]
     print(table(["set", "dB above Telea", "dB above blind", "IoU of the detection", "precision", "recall", "IoU, grown"], rows))
     rows = []
+    for name, methods in figures["sets"].items():
+        for label, found in ((one, methods[one]) for one in (OURS, SHARP, "telea")):
+            low, high = found["interval"]["energy_ratio"]
+            above = found["hole_psnr"] - methods["telea"]["hole_psnr"]
+            ratio = f"{found['energy_ratio']:.3f} ({low:.3f} to {high:.3f})"
+            others = [f"{found[key]:.3f}" for key in ("energy_ratio_median", "gms", "step_ratio")]
+            rows.append([f"`{name}`", label, ratio, *others, f"{above:+.2f}"])
+    print(table(["set", "method", "gradient energy", "median", "GMS", "step at the border", "dB above Telea"], rows))
+    rows = []
     for name, methods in figures["calibration"].items():
-        for label, found in methods[ours].items():
+        for label, found in ((f"{kind}, {one}", found) for one in (OURS, SHARP) for kind, found in methods[one].items()):
             share = [f"{found['within']:.1%}", " ".join(f"{100 * part:.0f}" for part in found["fifths"])]
             ranks = [
                 f"{value:.2f}" if value is not None else "" for value in (found["correlation"], found["correlation_per_image"])
