@@ -19,9 +19,9 @@ ROOT = Path(__file__).parent.parent
 SEEDS = (302, 305, 308, 311)
 
 
-@pytest.fixture(scope="module")
-def completer():
-    return Completer.from_pretrained()
+@pytest.fixture(scope="module", params=bundled_weights())
+def completer(request):
+    return Completer.from_pretrained(request.param)
 
 
 @pytest.fixture(scope="module")

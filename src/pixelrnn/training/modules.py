@@ -9,7 +9,16 @@ from torch import nn
 from torch.nn import functional as F
 
 from ..data import OccludedPhotographs
-from ..losses import combined_loss, deviation_loss, hole_coarse_loss, hole_l1_loss, hole_rmse_loss, hole_ssim_loss, mask_loss
+from ..losses import (
+    combined_loss,
+    deviation_loss,
+    hole_coarse_loss,
+    hole_l1_loss,
+    hole_rmse_loss,
+    hole_ssim_loss,
+    mask_loss,
+    texture_loss,
+)
 from ..metrics import psnr, split_error, ssim
 from ..models import Prediction
 from .recipe import Recipe
@@ -40,6 +49,8 @@ class CompletionModule(L.LightningModule):
             loss = HOLE_LOSSES[recipe.loss](prediction.image, target, mask)
             if recipe.structure_weight:
                 loss = loss + recipe.structure_weight * hole_ssim_loss(prediction.image, target, mask)
+            if recipe.texture_weight:
+                loss = loss + recipe.texture_weight * texture_loss(prediction.image, target, mask)
         if prediction.mask_logits is not None:
             loss = loss + 0.1 * mask_loss(prediction.mask_logits, mask)
         if prediction.log_std is not None:
