@@ -163,7 +163,7 @@ def test_the_texture_loss_minds_how_strong_texture_is_and_not_where_its_lines_li
     flat, weak = torch.full_like(target, 0.5), 0.5 + 0.5 * (other - 0.5)
     assert texture_loss(other, target, mask) < 0.15 * texture_loss(flat, target, mask)
     assert texture_loss(weak, target, mask).item() == pytest.approx(texture_loss(flat, target, mask).item() / 2, rel=0.1)
-    # a gradient of independent levels, uniform in [0, 1], has the root mean square 1 / sqrt(6), and half of it at half resolution
+    # the gradient of independent levels in [0, 1] has the root mean square 1 / sqrt(6), and half of it at half resolution
     assert texture_loss(flat, target, mask).item() == pytest.approx((1 + 0.5) / 2 / 6**0.5, rel=0.03)
     half = mask.clone()
     half[..., 32:] = 0
