@@ -53,7 +53,7 @@ class Recipe:
     seed: int = 0
     start_from: str = "bundled"  # the bundled weights where they are of this model; "scratch": fresh ones; or a file or a name
     workers: int = 0  # processes that read pictures; 0 reads in the training process
-    # or "32" or "bf16"; auto: bf16 on a GPU, 32 on a CPU, where bf16 pays only with AMX or AVX512-BF16, which few laptops have
+    # "float32", "bf16", or auto: bf16 on a GPU alone; on a CPU it pays with AMX or AVX512-BF16, which few laptops have
     precision: str = "auto"
     compiled: bool = False  # one slow gradient by a kernel made with torch.compile, a quarter less time; needs a C++ compiler
 
@@ -88,7 +88,7 @@ def read_recipe(path: Path | None, overrides: Sequence[str] = ()) -> tuple[Recip
         "loss": ("combined", "hole_l1", "hole_rmse", "hole_coarse"),
         "part": ("all", "filler", "detector"),
         "occlusion": ("given", "random", "squares", "square"),
-        "precision": ("auto", "32", "bf16"),
+        "precision": ("auto", "float32", "bf16"),
     }.items():
         if chosen.get(key, choices[0]) not in choices:
             raise PixelRNNError(f"recipe: {key} must be one of {', '.join(choices)}, got {chosen[key]!r}.")
