@@ -13,6 +13,7 @@ from pixelrnn.losses import (
     hole_coarse_loss,
     hole_l1_loss,
     hole_ssim_loss,
+    lattice_loss,
     mask_loss,
     texture_loss,
 )
@@ -169,3 +170,15 @@ def test_the_texture_loss_minds_how_strong_texture_is_and_not_where_its_lines_li
     half[..., 32:] = 0
     outside = torch.where(half > 0, target, flat)
     assert texture_loss(outside, target, half) < 0.002
+
+
+@pytest.mark.parametrize("period", [2, 4, 8])
+def test_the_lattice_loss_sees_what_repeats_and_hardly_anything_else(period) -> None:
+    rng = np.random.default_rng(0)
+    target, mask = torch.full((1, 3, 64, 64), 0.5, dtype=torch.float64), torch.ones(1, 1, 64, 64, dtype=torch.float64)
+    tile = torch.from_numpy(rng.uniform(-0.2, 0.2, (period, period)))
+    lattice = target + tile.tile(64 // period, 64 // period)
+    noise = target + torch.from_numpy(rng.uniform(-0.2, 0.2, (64, 64)))
+    assert lattice_loss(target, target, mask) < 0.001
+    assert lattice_loss(lattice, target, mask) > 2.5 * lattice_loss(noise, target, mask)
+    assert lattice_loss(lattice, target, torch.zeros_like(mask)) < 0.001

@@ -81,6 +81,22 @@ def texture_loss(prediction: torch.Tensor, target: torch.Tensor, mask: torch.Ten
     return (torch.stack(errors) + 1e-6).sqrt().mean()
 
 
+def lattice_loss(prediction: torch.Tensor, target: torch.Tensor, mask: torch.Tensor, period: int = 8) -> torch.Tensor:
+    """How strong a pattern of `period` px the missing pixels repeat: the root mean square, over windows of 4 x 4 periods, of
+    the mean period of the luma's fine part (what averages over 5 x 5 pixels lack), a scalar. Sides must be multiples of `period`.
+
+    Sub-pixel convolutions draw such checkerboards (Odena et al. 2016); photographs hardly do.
+    """
+    weights = target.new_tensor(LUMA)[:, None, None]
+    luma = (torch.where(mask > 0, prediction, target) * weights).sum(dim=1, keepdim=True)
+    fine = (luma - F.avg_pool2d(luma, 5, stride=1, padding=2, count_include_pad=False)) * mask
+    cells, share = (F.pixel_unshuffle(one, period) for one in (fine, mask))  # (B, period^2, H / period, W / period)
+    near = {"kernel_size": 4, "stride": 2, "ceil_mode": True, "count_include_pad": False}
+    repeated = F.avg_pool2d(cells, **near)  # type: ignore[arg-type]
+    known = F.avg_pool2d(share.mean(dim=1, keepdim=True), **near)  # type: ignore[arg-type]
+    return ((repeated.square().mean(dim=1, keepdim=True)).sum() / known.sum().clamp_min(1e-3) + 1e-7).sqrt()
+
+
 def mask_loss(mask_logits: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     """Binary cross-entropy plus (1 - Dice) of the detected occlusion, a scalar."""
     probability = torch.sigmoid(mask_logits)

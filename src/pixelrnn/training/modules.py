@@ -16,6 +16,7 @@ from ..losses import (
     hole_l1_loss,
     hole_rmse_loss,
     hole_ssim_loss,
+    lattice_loss,
     mask_loss,
     texture_loss,
 )
@@ -51,6 +52,8 @@ class CompletionModule(L.LightningModule):
                 loss = loss + recipe.structure_weight * hole_ssim_loss(prediction.image, target, mask)
             if recipe.texture_weight:
                 loss = loss + recipe.texture_weight * texture_loss(prediction.image, target, mask)
+            if recipe.lattice_weight:
+                loss = loss + recipe.lattice_weight * lattice_loss(prediction.image, target, mask)
         if prediction.mask_logits is not None:
             loss = loss + 0.1 * mask_loss(prediction.mask_logits, mask)
         if prediction.log_std is not None:

@@ -39,6 +39,7 @@ class Recipe:
     mse_weight: float = 0.8
     ssim_weight: float = 0.2
     texture_weight: float = 0.0  # of the strength of texture against the truth's, likewise added
+    lattice_weight: float = 0.0  # of the checkerboards that sub-pixel convolutions draw, likewise added
     structure_weight: float = 0.0  # of 1 - SSIM of the missing pixels' luma, added to a loss of the missing pixels
     # "given" and "square": pairs as they are, photographs at random or with the described square; "random" and "squares": the
     # originals of pairs, too, are occluded afresh each time they are read
