@@ -83,7 +83,7 @@ def texture_loss(prediction: torch.Tensor, target: torch.Tensor, mask: torch.Ten
 
 def lattice_loss(prediction: torch.Tensor, target: torch.Tensor, mask: torch.Tensor, period: int = 8) -> torch.Tensor:
     """How strong a pattern of `period` px the missing pixels repeat: the root mean square, over windows of 4 x 4 periods, of
-    the mean period of the luma's fine part (what averages over 5 x 5 pixels lack), a scalar. Sides must be multiples of `period`.
+    the mean period of the luma's fine part, which averages over 5 x 5 pixels lack, a scalar. `period` must divide the sides.
 
     Sub-pixel convolutions draw such checkerboards (Odena et al. 2016); photographs hardly do.
     """
