@@ -53,9 +53,9 @@ def calibrate(model: nn.Module, paths: list[Path]) -> tuple[float, float]:
     grid = [(float(spread), float(shift)) for spread in np.arange(0.8, 2, 0.05) for shift in np.arange(-1.2, 1.2, 0.05)]
     spread, shift = min(grid, key=lambda both: miss(*both))
     last = model.filler.head[1]  # type: ignore[union-attr, index]
-    with torch.no_grad():  # its outputs are four pictures of 4 x 4 pixels, divided by 8 later; the last is the deviation's
-        last.weight[48:] *= spread
-        last.bias[48:] = last.bias[48:] * spread + 8 * shift
+    with torch.no_grad():  # its outputs are pictures of 4 x 4 pixels, divided by 8 later; the fourth is the deviation's
+        last.weight[48:64] *= spread
+        last.bias[48:64] = last.bias[48:64] * spread + 8 * shift
     return spread, shift
 
 

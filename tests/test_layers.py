@@ -1,5 +1,6 @@
 """The smooth fill that the default network starts from, and convolutions done in another way."""
 
+import numpy as np
 import pytest
 import torch
 from torch.nn import functional as F
@@ -7,7 +8,7 @@ from torch.nn import functional as F
 from contract import TOLERANCE
 from pixelrnn.metrics import psnr
 from pixelrnn.models import create_model
-from pixelrnn.models.layers import DepthwiseConv2d, pull_push, unshuffled_conv
+from pixelrnn.models.layers import BORROWED, DepthwiseConv2d, borrowed_detail, pull_push, unshuffled_conv
 
 
 def hole(height, width, share=0.4):
@@ -81,3 +82,23 @@ def test_the_compiled_gradients_are_those_of_torch(shape):
         found.append([output, given.grad, layer.weight.grad, layer.bias.grad])
     for usual, compiled in zip(*found, strict=True):
         torch.testing.assert_close(compiled, usual, rtol=1e-4, atol=1e-4)  # the compiled sums are of float32
+
+
+@pytest.mark.parametrize("size", [(1, 1), (5, 33), (60, 200), (160, 90)])
+def test_borrowed_detail_is_that_of_the_first_known_place_and_of_nothing_under_the_mask(size):
+    torch.manual_seed(0)
+    image, mask = torch.rand(1, 3, *size, dtype=torch.float64), hole(*size).double()
+    found = borrowed_detail(image, mask)
+    assert torch.equal(found, borrowed_detail(torch.where(mask == 1, 1 - image, image), mask))
+    assert not found[(mask == 0).expand_as(found)].any()
+    known = mask[0, 0].numpy() == 0
+    pixels, (height, width) = image[0].numpy(), size
+
+    def detail(y, x):
+        window = slice(max(0, y - 3), y + 4), slice(max(0, x - 3), x + 4)
+        return pixels[:, y, x] - pixels[:, *window][:, known[window]].mean(axis=1)
+
+    for y, x in list(zip(*np.nonzero(~known), strict=True))[::53]:
+        places = (((y + down) % height, (x + right) % width) for right, down in BORROWED)
+        expected = next((detail(*place) for place in places if known[place]), np.zeros(3))
+        np.testing.assert_allclose(found[0, :, y, x], expected, atol=1e-9)

@@ -278,25 +278,3 @@ def test_an_unknown_model_or_option_names_the_nearest() -> None:
 def test_the_kept_options_are_those_asked_for() -> None:
     model = create_model("optimized_pixelrnn", scan="none", widths=(4, 6, 8), depths=(1, 1, 2))
     assert (model.name, model.config.scan, model.config.widths) == ("optimized_pixelrnn", "none", (4, 6, 8))
-
-
-def test_the_grain_is_always_the_same_noise_and_lies_in_the_hole_alone() -> None:
-    model = build(("optimized_pixelrnn", {"grain": 0.5, **SMALL}))
-    for parameter in model.parameters():
-        nn.init.normal_(parameter, std=parameter[0].numel() ** -0.5 if parameter.dim() > 1 else 0.3)
-    noise = model.noise
-    assert noise.shape == (1, 1, 256, 256)
-    assert abs(float(noise.mean())) < 0.01
-    assert float(noise.std()) == pytest.approx(3**-0.5, abs=0.01)  # uniform in [-1, 1]
-    spectrum = torch.fft.rfft2(noise[0, 0]).abs()[1:].square()
-    assert spectrum.max() < 25 * spectrum.mean()  # no direction or period stands out
-    image, mask = batch(0, 1, 48, 304)  # which needs no padding
-    with torch.no_grad():
-        filled, _ = model.fill(image, mask)
-        tiled = torch.cat([noise, noise], dim=3)[..., :48, :304]
-        again, _ = model.fill(image, mask, noise=tiled)
-        other, _ = model.fill(image, mask, noise=-tiled)
-        elsewhere, _ = model.fill(image, mask, noise=torch.where(mask > 0, tiled, -tiled))
-    torch.testing.assert_close(filled, again)
-    torch.testing.assert_close(filled, elsewhere)
-    assert (filled - other).abs().max() > 1e-3

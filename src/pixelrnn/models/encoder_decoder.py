@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from .convlstm import ConvLSTMCell, ConvLSTMScan
-from .layers import Block, ChannelNorm, GatedScan, pad_to_multiple, pull_push, unshuffled_conv
+from .layers import Block, ChannelNorm, GatedScan, borrowed_detail, pad_to_multiple, pull_push, unshuffled_conv
 from .registry import Prediction, register
 
 
@@ -149,7 +149,7 @@ class OptimizedPixelRNNConfig:
     """widths, depths: features and blocks on the grids of 1/4, 1/8 and 1/16, of the network that fills and of the one that
     detects. scan: the recurrence amid the blocks of the last grid, "convlstm", "lstm", "gru" or "none"; scan_hidden: its
     features. smooth_start: begin from a smooth fill and learn what is missing from it, else from black and learn all of it.
-    grain: largest deviation of the noise that the network sees on its start, to make texture of; 0 for none.
+    borrow: show the network fine detail from elsewhere in the picture, and let it say how much of it stays.
     """
 
     widths: tuple[int, ...] = (48, 96, 192)
@@ -159,18 +159,7 @@ class OptimizedPixelRNNConfig:
     scan: str = "gru"
     scan_hidden: int = 64
     smooth_start: bool = True
-    grain: float = field(default=0.0, metadata={"before": 0.0})
-
-
-def noise_tile(side: int = 256) -> torch.Tensor:
-    """Uniform noise in [-1, 1], (1, 1, side, side), the same on every machine and with every version of torch.
-
-    The index of each pixel through an integer hash, 32 bits ("lowbias32", Wellons 2018).
-    """
-    x = torch.arange(1, side * side + 1)
-    for shift, factor in ((16, 0x7FEB352D), (15, 0x846CA68B)):
-        x = ((x ^ (x >> shift)) * factor) & 0xFFFFFFFF
-    return ((x ^ (x >> 16)) / 2**31 - 1).float().view(1, 1, side, side)
+    borrow: bool = field(default=False, metadata={"before": False})
 
 
 def steepness(image: torch.Tensor) -> torch.Tensor:
@@ -193,15 +182,13 @@ def occlusion(mask_logits: torch.Tensor) -> torch.Tensor:
 class OptimizedPixelRNN(nn.Module):
     """The default network. One hourglass sees the occlusion, another fills it from the known pixels around."""
 
-    noise: torch.Tensor
-
     def __init__(self, config: OptimizedPixelRNNConfig) -> None:
         super().__init__()
         self.config = config
-        # from RGB, the mask, and the mask again where a guide fills it; to RGB and the log standard deviation of its error
-        self.filler = Hourglass(5, 4, config.widths, config.depths, self._scan(config.widths[2]))
+        # from RGB, the mask, and the mask again where a guide fills it; to RGB, the log standard deviation of its error, and
+        # how much of the borrowed detail stays
+        self.filler = Hourglass(5, 4 + config.borrow, config.widths, config.depths, self._scan(config.widths[2]))
         self.detector = Detector(config.detector_widths, config.detector_depths)
-        self.register_buffer("noise", noise_tile(), persistent=False)
         if config.smooth_start:
             head: nn.Conv2d = self.filler.head[1]  # type: ignore[assignment]
             nn.init.normal_(head.weight, std=1e-3)  # an untrained network leaves the smooth fill as it is
@@ -230,12 +217,10 @@ class OptimizedPixelRNN(nn.Module):
         mask: torch.Tensor,
         guide: torch.Tensor | None = None,
         guided: torch.Tensor | None = None,
-        noise: torch.Tensor | None = None,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """The completion alone: image, mask and guide as in forward to picture (B, 3, H, W) and log_std (B, 1, H, W).
 
-        guided: bool (B,), which pictures of the batch the guide is meant for; all of them by default. noise: (B, 1, H, W) in
-        [-1, 1], what texture is made of where the config has grain; by default always the same.
+        guided: bool (B,), which pictures of the batch the guide is meant for; all of them by default.
         """
         height, width = image.shape[-2:]
         image, mask = pad_to_multiple(image, 16), pad_to_multiple(mask, 16)
@@ -247,22 +232,16 @@ class OptimizedPixelRNN(nn.Module):
             # the guide covers the picture, not its padding
             coarse = F.interpolate(guide, size=(height, width), mode="bilinear", align_corners=False)
             start = start * (1 - told) + pad_to_multiple(coarse, 16) * told
-        seen = start
-        if self.config.grain:
-            seen = start + self.config.grain * mask * (self._tiled(start) if noise is None else pad_to_multiple(noise, 16))
+        detail = borrowed_detail(image, mask) if self.config.borrow else torch.zeros_like(start)
         # an eighth: Adam moves all weights of the last layer at once, by far too much for a picture in [0, 1]
-        filled = self.filler(torch.cat([seen, mask, told], dim=1))[..., :height, :width] / 8
+        filled = self.filler(torch.cat([start + detail, mask, told], dim=1))[..., :height, :width] / 8
         picture = start[..., :height, :width] + filled[:, :3] if self.config.smooth_start else torch.sigmoid(filled[:, :3])
+        if self.config.borrow:
+            picture = picture + torch.sigmoid(8 * filled[:, 4:]) * detail[..., :height, :width]
         if not self.training:  # in training a pixel that went too far must feel the way back
             picture = picture.clamp(0, 1)
         # the deviation is bounded to [e^-6, 1]: nothing in [0, 1] is further off, and the loss stays finite
-        return picture, -6 * torch.sigmoid(filled[:, 3:])
-
-    def _tiled(self, like: torch.Tensor) -> torch.Tensor:
-        """The fixed noise, repeated over the picture: (1, 1, H, W)."""
-        side = self.noise.shape[-1]
-        rows, columns = (torch.arange(size, device=like.device) % side for size in like.shape[-2:])
-        return self.noise[..., rows[:, None], columns].to(like.dtype)
+        return picture, -6 * torch.sigmoid(filled[:, 3:4])
 
     def forward(self, image: torch.Tensor, mask: torch.Tensor | None = None, guide: torch.Tensor | None = None) -> Prediction:
         """image (B, 3, H, W) in [0, 1]; mask (B, 1, H, W) in {0, 1}, 1 where missing; without it, what the detector sees,

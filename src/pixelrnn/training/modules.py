@@ -65,7 +65,7 @@ class CompletionModule(L.LightningModule):
         if self.recipe.part == "detector":
             prediction = Prediction(image, model.detect(image))  # type: ignore[operator]
         elif hasattr(model, "fill"):
-            picture, log_std = model.fill(image, mask, *self.guide(batch["target"]), self.noise(mask))  # type: ignore[operator]
+            picture, log_std = model.fill(image, mask, *self.guide(batch["target"]))  # type: ignore[operator]
             logits = model.detect(image) if self.recipe.part == "all" else None  # type: ignore[operator]
             prediction = Prediction(picture, logits, log_std)
         else:
@@ -77,13 +77,6 @@ class CompletionModule(L.LightningModule):
     def training_loss(self, prediction: Prediction, batch: dict[str, Any]) -> torch.Tensor:
         """What a step minimises."""
         return self.loss(prediction, batch)
-
-    def noise(self, mask: torch.Tensor) -> torch.Tensor | None:
-        """Other noise at every step for a model with grain: always the same would be learned by heart. (B, 1, H, W) or None."""
-        if not getattr(self.model.config, "grain", 0):
-            return None
-        generator = torch.Generator().manual_seed(self.recipe.seed + self.global_step)
-        return (2 * torch.rand(mask.shape, generator=generator) - 1).to(mask.device)
 
     def guide(self, target: torch.Tensor) -> tuple[torch.Tensor | None, torch.Tensor | None]:
         """The truth (B, 3, H, W) reduced to an eighth to a half of its side, with noise, and which pictures get it, bool (B,);

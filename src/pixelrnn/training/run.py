@@ -153,14 +153,25 @@ def _start(recipe: Recipe, options: dict[str, Any], last: Path | None) -> tuple[
     loaded = checkpoint.load(recipe.start_from)
     if not options and loaded.name == recipe.model:
         return loaded.model.train(), f"starting from {recipe.start_from}"
-    try:  # some options change no weights
-        fresh.load_state_dict(loaded.model.state_dict())
-    except RuntimeError:
+    if loaded.name != recipe.model or not _adopt(fresh, loaded.model.state_dict()):
         raise PixelRNNError(
             f"start_from {recipe.start_from}: these are weights of {loaded.name} {loaded.model.config}, "
             f"not of {recipe.model} {fresh.config}."
-        ) from None
+        )
     return fresh, f"starting from {recipe.start_from}"
+
+
+def _adopt(model: nn.Module, state: dict[str, torch.Tensor]) -> bool:
+    """Give `model` the weights of one of the same parts, whose layers may have fewer outputs; whether that could be done."""
+    own = model.state_dict()
+    if own.keys() != state.keys():
+        return False
+    for key, value in state.items():
+        if own[key].shape[1:] != value.shape[1:] or len(own[key]) < len(value):
+            return False
+    for key, value in state.items():
+        own[key][: len(value)] = value
+    return True
 
 
 def _bundled(fresh: nn.Module, options: dict[str, Any]) -> Path | None:
