@@ -13,7 +13,7 @@ from pixelrnn.image import read_image, resize
 from pixelrnn.occluders import described_square
 from pixelrnn.peers import classical
 from pixelrnn.rooms import render_bedroom
-from pixelrnn.weights import bundled_weights
+from pixelrnn.weights import EXPECTED, SHARP, bundled_weights
 
 ROOT = Path(__file__).parent.parent
 SEEDS = (302, 305, 308, 311)
@@ -64,6 +64,15 @@ def test_the_fill_beats_the_mean_of_the_known_pixels_by_far_and_keeps_up_with_te
     ours = mean_psnr(completer)
     assert ours > mean_psnr(classical("mean")) + 1
     assert ours > mean_psnr(classical("telea")) - 0.5
+
+
+def test_the_sharp_weights_come_nearer_to_the_truths_gradient_energy_than_the_expected_ones(cases):
+    def ratio(weights):
+        completer = Completer.from_pretrained(weights)
+        scores = [score_case(completer(occluded, mask).image, occluded, room, mask) for occluded, mask, room in cases]
+        return sum(score.energy for score in scores) / sum(score.true_energy for score in scores)
+
+    assert abs(np.log(ratio(SHARP))) < 0.7 * abs(np.log(ratio(EXPECTED)))
 
 
 def test_uncertainty_is_of_the_size_of_the_error(completer, cases):

@@ -95,7 +95,7 @@ def test_borrowed_detail_is_that_of_the_first_known_place_and_of_nothing_under_t
     pixels, (height, width) = image[0].numpy(), size
 
     def detail(y, x):
-        window = slice(max(0, y - 3), y + 4), slice(max(0, x - 3), x + 4)
+        window = slice(max(0, y - 2), y + 3), slice(max(0, x - 2), x + 3)
         return pixels[:, y, x] - pixels[:, *window][:, known[window]].mean(axis=1)
 
     for y, x in list(zip(*np.nonzero(~known), strict=True))[::53]:

@@ -237,7 +237,8 @@ class OptimizedPixelRNN(nn.Module):
         filled = self.filler(torch.cat([start + detail, mask, told], dim=1))[..., :height, :width] / 8
         picture = start[..., :height, :width] + filled[:, :3] if self.config.smooth_start else torch.sigmoid(filled[:, :3])
         if self.config.borrow:
-            picture = picture + torch.sigmoid(8 * filled[:, 4:]) * detail[..., :height, :width]
+            # fresh weights let it in as it is
+            picture = picture + 2 * torch.sigmoid(8 * filled[:, 4:]) * detail[..., :height, :width]
         if not self.training:  # in training a pixel that went too far must feel the way back
             picture = picture.clamp(0, 1)
         # the deviation is bounded to [e^-6, 1]: nothing in [0, 1] is further off, and the loss stays finite

@@ -59,7 +59,7 @@ BORROWED = tuple((sign * step, 0) for step in (24, 40, 56, 72, 96, 128) for sign
 BORROWED += tuple((0, sign * step) for step in (24, 48, 80, 128) for sign in (1, -1))
 
 
-def borrowed_detail(image: torch.Tensor, mask: torch.Tensor, window: int = 7) -> torch.Tensor:
+def borrowed_detail(image: torch.Tensor, mask: torch.Tensor, window: int = 5) -> torch.Tensor:
     """Fine detail for the hole from elsewhere in the picture: image (B, 3, H, W) in [0, 1] and mask (B, 1, H, W), 1 where
     missing, to (B, 3, H, W), 0 where known.
 
