@@ -3,17 +3,14 @@
 import numpy as np
 import pytest
 import torch
-from scipy.ndimage import uniform_filter
 from skimage.metrics import structural_similarity
 
 from pixelrnn.losses import (
     CombinedLoss,
     combined_loss,
     deviation_loss,
-    hole_coarse_loss,
     hole_l1_loss,
     hole_ssim_loss,
-    lattice_loss,
     mask_loss,
     texture_loss,
 )
@@ -143,18 +140,6 @@ def test_the_structure_loss_is_one_less_the_mean_of_scikit_images_map_of_the_lum
     assert hole_ssim_loss(x, y, mask).item() == pytest.approx(np.mean(values), abs=1e-6)
 
 
-def test_the_coarse_loss_is_the_rms_of_the_errors_means_and_hardly_minds_texture() -> None:
-    (x, y), mask = pictures(), hole()
-    values = []
-    for a, b, missing in zip(x.numpy(), y.numpy(), mask.numpy()[:, 0] > 0, strict=True):
-        if missing.any():
-            means = uniform_filter((a - b) * missing, (0, 5, 5), mode="constant")
-            values.append(np.sqrt(np.square(means)[:, missing].mean() + 1e-5))
-    assert hole_coarse_loss(x, y, mask).item() == pytest.approx(np.mean(values), abs=1e-6)
-    board = (torch.arange(24)[:, None] + torch.arange(31)) % 2 * 0.2 - 0.1
-    assert hole_coarse_loss(y + board, y, mask) < 0.3 * hole_coarse_loss(y + 0.1, y, mask)
-
-
 def test_the_texture_loss_minds_how_strong_texture_is_and_not_where_its_lines_lie() -> None:
     rng = np.random.default_rng(0)
     target = torch.from_numpy(rng.random((2, 1, 64, 64)).repeat(3, axis=1))
@@ -170,15 +155,3 @@ def test_the_texture_loss_minds_how_strong_texture_is_and_not_where_its_lines_li
     half[..., 32:] = 0
     outside = torch.where(half > 0, target, flat)
     assert texture_loss(outside, target, half) < 0.002
-
-
-@pytest.mark.parametrize("period", [2, 4, 8])
-def test_the_lattice_loss_sees_what_repeats_and_hardly_anything_else(period) -> None:
-    rng = np.random.default_rng(0)
-    target, mask = torch.full((1, 3, 64, 64), 0.5, dtype=torch.float64), torch.ones(1, 1, 64, 64, dtype=torch.float64)
-    tile = torch.from_numpy(rng.uniform(-0.2, 0.2, (period, period)))
-    lattice = target + tile.tile(64 // period, 64 // period)
-    noise = target + torch.from_numpy(rng.uniform(-0.2, 0.2, (64, 64)))
-    assert lattice_loss(target, target, mask) < 0.001
-    assert lattice_loss(lattice, target, mask) > 2.5 * lattice_loss(noise, target, mask)
-    assert lattice_loss(lattice, target, torch.zeros_like(mask)) < 0.001

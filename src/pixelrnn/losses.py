@@ -45,13 +45,6 @@ def hole_rmse_loss(prediction: torch.Tensor, target: torch.Tensor, mask: torch.T
     return (square + 1e-5).sqrt().mul(missing > 0).sum() / (missing > 0).sum().clamp_min(1)
 
 
-def hole_coarse_loss(prediction: torch.Tensor, target: torch.Tensor, mask: torch.Tensor, window: int = 5) -> torch.Tensor:
-    """hole_rmse_loss of the error's means over `window` x `window` pixels, odd, around each: how right colour and layout are,
-    while finer texture is free."""
-    error = F.avg_pool2d((prediction - target) * mask, window, stride=1, padding=window // 2)
-    return hole_rmse_loss(error, torch.zeros_like(error), mask)
-
-
 def hole_ssim_loss(prediction: torch.Tensor, target: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     """1 - SSIM of the luma, mean over the windows whose centre is missing, the known pixels being the target's, a scalar."""
     weights, edge = target.new_tensor(LUMA)[:, None, None], WINDOW // 2
@@ -79,22 +72,6 @@ def texture_loss(prediction: torch.Tensor, target: torch.Tensor, mask: torch.Ten
         errors.append(((found - true).square() * share).sum() / (2 * share.sum()).clamp_min(1e-3))
         both, mask = F.avg_pool2d(both, 2), F.avg_pool2d(mask, 2)
     return (torch.stack(errors) + 1e-6).sqrt().mean()
-
-
-def lattice_loss(prediction: torch.Tensor, target: torch.Tensor, mask: torch.Tensor, period: int = 8) -> torch.Tensor:
-    """How strong a pattern of `period` px the missing pixels repeat: the root mean square, over windows of 4 x 4 periods, of
-    the mean period of the luma's fine part, which averages over 5 x 5 pixels lack, a scalar. `period` must divide the sides.
-
-    Sub-pixel convolutions draw such checkerboards (Odena et al. 2016); photographs hardly do.
-    """
-    weights = target.new_tensor(LUMA)[:, None, None]
-    luma = (torch.where(mask > 0, prediction, target) * weights).sum(dim=1, keepdim=True)
-    fine = (luma - F.avg_pool2d(luma, 5, stride=1, padding=2, count_include_pad=False)) * mask
-    cells, share = (F.pixel_unshuffle(one, period) for one in (fine, mask))  # (B, period^2, H / period, W / period)
-    near = {"kernel_size": 4, "stride": 2, "ceil_mode": True, "count_include_pad": False}
-    repeated = F.avg_pool2d(cells, **near)  # type: ignore[arg-type]
-    known = F.avg_pool2d(share.mean(dim=1, keepdim=True), **near)  # type: ignore[arg-type]
-    return ((repeated.square().mean(dim=1, keepdim=True)).sum() / known.sum().clamp_min(1e-3) + 1e-7).sqrt()
 
 
 def mask_loss(mask_logits: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:

@@ -218,10 +218,22 @@ class OptimizedPixelRNN(nn.Module):
         guide: torch.Tensor | None = None,
         guided: torch.Tensor | None = None,
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """The completion alone: image, mask and guide as in forward to picture (B, 3, H, W) and log_std (B, 1, H, W).
+        """The completion alone: image, mask and guide as in forward to image (B, 3, H, W) and log_std (B, 1, H, W) of it.
 
         guided: bool (B,), which pictures of the batch the guide is meant for; all of them by default.
         """
+        mean, detail, log_std = self.parts(image, mask, guide, guided)
+        return (mean + detail).clamp(0, 1), log_std
+
+    def parts(
+        self,
+        image: torch.Tensor,
+        mask: torch.Tensor,
+        guide: torch.Tensor | None = None,
+        guided: torch.Tensor | None = None,
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """What `fill` is made of: the mean (B, 3, H, W), not clamped, so that in training a pixel that went too far feels the
+        way back; the detail that is added to it (B, 3, H, W), 0 unless the config has `borrow`; and log_std."""
         height, width = image.shape[-2:]
         image, mask = pad_to_multiple(image, 16), pad_to_multiple(mask, 16)
         start, told = image * (1 - mask), torch.zeros_like(mask)
@@ -232,17 +244,14 @@ class OptimizedPixelRNN(nn.Module):
             # the guide covers the picture, not its padding
             coarse = F.interpolate(guide, size=(height, width), mode="bilinear", align_corners=False)
             start = start * (1 - told) + pad_to_multiple(coarse, 16) * told
-        detail = borrowed_detail(image, mask) if self.config.borrow else torch.zeros_like(start)
+        detail = borrowed_detail(image, mask) if self.config.borrow else start.new_zeros(1, 1, 1, 1)
         # an eighth: Adam moves all weights of the last layer at once, by far too much for a picture in [0, 1]
         filled = self.filler(torch.cat([start + detail, mask, told], dim=1))[..., :height, :width] / 8
-        picture = start[..., :height, :width] + filled[:, :3] if self.config.smooth_start else torch.sigmoid(filled[:, :3])
-        if self.config.borrow:
-            # fresh weights let it in as it is
-            picture = picture + 2 * torch.sigmoid(8 * filled[:, 4:]) * detail[..., :height, :width]
-        if not self.training:  # in training a pixel that went too far must feel the way back
-            picture = picture.clamp(0, 1)
+        mean = start[..., :height, :width] + filled[:, :3] if self.config.smooth_start else torch.sigmoid(filled[:, :3])
+        if self.config.borrow:  # fresh weights let it in as it is
+            detail = 2 * torch.sigmoid(8 * filled[:, 4:]) * detail[..., :height, :width]
         # the deviation is bounded to [e^-6, 1]: nothing in [0, 1] is further off, and the loss stays finite
-        return picture, -6 * torch.sigmoid(filled[:, 3:4])
+        return mean, detail, -6 * torch.sigmoid(filled[:, 3:4])
 
     def forward(self, image: torch.Tensor, mask: torch.Tensor | None = None, guide: torch.Tensor | None = None) -> Prediction:
         """image (B, 3, H, W) in [0, 1]; mask (B, 1, H, W) in {0, 1}, 1 where missing; without it, what the detector sees,

@@ -17,6 +17,7 @@ class Prediction(NamedTuple):
     image: torch.Tensor  # (B, 3, H, W) in [0, 1], before known pixels are pasted back
     mask_logits: torch.Tensor | None = None  # (B, 1, H, W), the occlusion it sees; None where it cannot say or was told
     log_std: torch.Tensor | None = None  # (B, 1, H, W), log standard deviation of the error; None where it cannot say
+    mean: torch.Tensor | None = None  # (B, 3, H, W), the image without detail that was added to it; None where none was
 
 
 Model = TypeVar("Model", bound=type[nn.Module])

@@ -7,7 +7,7 @@ from torch import nn
 
 from ..models import Prediction
 from ..models.discriminator import PatchDiscriminator, feature_loss, hinge_loss, realness_loss
-from .modules import CompletionModule
+from .modules import CompletionModule, detailed
 from .recipe import Recipe
 
 
@@ -22,7 +22,7 @@ class AdversarialModule(CompletionModule):
         """What CompletionModule minimises, how far from real the completion looks, and the discriminator's own loss."""
         target, mask = batch["target"], batch["mask"]
         # the filled picture as a person sees it; what goes beyond [0, 1] feels the way back by the other losses
-        pasted = torch.where(mask > 0, prediction.image.clamp(0, 1), target).contiguous(memory_format=torch.channels_last)
+        pasted = torch.where(mask > 0, detailed(prediction).clamp(0, 1), target).contiguous(memory_format=torch.channels_last)
         judged = self.discriminator(torch.cat([target, pasted.detach()]), mask.repeat(2, 1, 1, 1))
         real, filled = judged.split(len(target))
         loss = super().training_loss(prediction, batch) + hinge_loss(real, filled, mask)

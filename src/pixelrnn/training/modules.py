@@ -12,11 +12,9 @@ from ..data import OccludedPhotographs
 from ..losses import (
     combined_loss,
     deviation_loss,
-    hole_coarse_loss,
     hole_l1_loss,
     hole_rmse_loss,
     hole_ssim_loss,
-    lattice_loss,
     mask_loss,
     texture_loss,
 )
@@ -24,7 +22,7 @@ from ..metrics import psnr, split_error, ssim
 from ..models import Prediction
 from .recipe import Recipe
 
-HOLE_LOSSES = {"hole_l1": hole_l1_loss, "hole_rmse": hole_rmse_loss, "hole_coarse": hole_coarse_loss}
+HOLE_LOSSES = {"hole_l1": hole_l1_loss, "hole_rmse": hole_rmse_loss}
 
 
 class CompletionModule(L.LightningModule):
@@ -47,13 +45,12 @@ class CompletionModule(L.LightningModule):
         if recipe.loss == "combined":
             loss = combined_loss(prediction.image, target, recipe.mse_weight, recipe.ssim_weight)
         else:
-            loss = HOLE_LOSSES[recipe.loss](prediction.image, target, mask)
+            mean = prediction.image if prediction.mean is None else prediction.mean
+            loss = HOLE_LOSSES[recipe.loss](mean, target, mask)
             if recipe.structure_weight:
-                loss = loss + recipe.structure_weight * hole_ssim_loss(prediction.image, target, mask)
+                loss = loss + recipe.structure_weight * hole_ssim_loss(mean, target, mask)
             if recipe.texture_weight:
-                loss = loss + recipe.texture_weight * texture_loss(prediction.image, target, mask)
-            if recipe.lattice_weight:
-                loss = loss + recipe.lattice_weight * lattice_loss(prediction.image, target, mask)
+                loss = loss + recipe.texture_weight * texture_loss(detailed(prediction), target, mask)
         if prediction.mask_logits is not None:
             loss = loss + 0.1 * mask_loss(prediction.mask_logits, mask)
         if prediction.log_std is not None:
@@ -65,9 +62,9 @@ class CompletionModule(L.LightningModule):
         if self.recipe.part == "detector":
             prediction = Prediction(image, model.detect(image))  # type: ignore[operator]
         elif hasattr(model, "fill"):
-            picture, log_std = model.fill(image, mask, *self.guide(batch["target"]))  # type: ignore[operator]
+            mean, detail, log_std = model.parts(image, mask, *self.guide(batch["target"]))  # type: ignore[operator]
             logits = model.detect(image) if self.recipe.part == "all" else None  # type: ignore[operator]
-            prediction = Prediction(picture, logits, log_std)
+            prediction = Prediction(mean + detail, logits, log_std, mean)
         else:
             prediction = model(image, mask)
         loss = self.training_loss(prediction, batch)
@@ -131,6 +128,14 @@ class CompletionModule(L.LightningModule):
     def configure_optimizers(self) -> torch.optim.Optimizer:
         rate = self.recipe.learning_rate
         return torch.optim.Adam([{"params": list(self.parameters()), "peak": rate}], lr=rate)
+
+
+def detailed(prediction: Prediction) -> torch.Tensor:
+    """The image for losses of how it looks: they teach what detail belongs there, and leave the mean to the losses of error.
+    What a mean alone can do about texture is draw checkerboards."""
+    if prediction.mean is None:
+        return prediction.image
+    return prediction.mean.detach() + (prediction.image - prediction.mean)
 
 
 def _floats(prediction: Prediction) -> list[Any]:

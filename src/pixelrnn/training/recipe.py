@@ -30,7 +30,7 @@ class Recipe:
     batch_size: int = 16
     learning_rate: float = 0.001
     schedule: str = "constant"  # or "one_cycle": up over the first tenth, then down a cosine to a hundredth
-    loss: str = "combined"  # over the whole picture; or over the missing pixels: "hole_l1", "hole_rmse", or "hole_coarse"
+    loss: str = "combined"  # over the whole picture; or over the missing pixels, "hole_l1" or "hole_rmse"
     part: str = "all"  # what learns: or the "filler" or the "detector" alone, where a model has them
     # of what a discriminator thinks of the completion, and of the distance in its features; one of them trains one beside it
     realness_weight: float = 0.0
@@ -39,7 +39,6 @@ class Recipe:
     mse_weight: float = 0.8
     ssim_weight: float = 0.2
     texture_weight: float = 0.0  # of the strength of texture against the truth's, likewise added
-    lattice_weight: float = 0.0  # of the checkerboards that sub-pixel convolutions draw, likewise added
     structure_weight: float = 0.0  # of 1 - SSIM of the missing pixels' luma, added to a loss of the missing pixels
     # "given" and "square": pairs as they are, photographs at random or with the described square; "random" and "squares": the
     # originals of pairs, too, are occluded afresh each time they are read
@@ -86,7 +85,7 @@ def read_recipe(path: Path | None, overrides: Sequence[str] = ()) -> tuple[Recip
             raise PixelRNNError(f"recipe: {key} must be {getattr(allowed, '__name__', allowed)}, got {value!r}.")
     for key, choices in {
         "schedule": ("constant", "one_cycle"),
-        "loss": ("combined", "hole_l1", "hole_rmse", "hole_coarse"),
+        "loss": ("combined", "hole_l1", "hole_rmse"),
         "part": ("all", "filler", "detector"),
         "occlusion": ("given", "random", "squares", "square"),
         "precision": ("auto", "float32", "bf16"),
