@@ -50,8 +50,8 @@ def train(
     console: Console | None = None,
 ) -> Path:
     """Train, and write to `out`: optimized_pixelrnn.pth (plain state dict) and .safetensors (ours) of the epoch with the best
-    hole PSNR in validation (the best IoU where the detector alone is trained), metrics.csv, loss_curve.png, pictures/ and
-    checkpoints/. Returns the path of the .safetensors.
+    hole PSNR in validation (the best IoU where the detector alone is trained, the last where a discriminator judges),
+    metrics.csv, loss_curve.png, pictures/ and checkpoints/. Returns the path of the .safetensors.
 
     resume: go on from out/checkpoints/last.ckpt, whatever the recipe starts from. Ctrl-C writes all of that, too, then raises
     KeyboardInterrupt.
@@ -72,6 +72,7 @@ def train(
             module.compiled = recipe.compiled
     timer = Timer(timedelta(minutes=recipe.minutes) if recipe.minutes else None, interval="step", verbose=False)
     history = History(out, console, timer)
+    adversarial = bool(recipe.realness_weight or recipe.feature_weight)
     measure = "mask_iou" if recipe.part == "detector" else "hole_psnr"
     best = ModelCheckpoint(out / "checkpoints", "best", monitor=measure, mode="max", enable_version_counter=False)
     newest = ModelCheckpoint(out / "checkpoints", "last", save_on_exception=True, enable_version_counter=False)
@@ -110,7 +111,7 @@ def train(
     try:
         _fit(
             trainer,
-            (AdversarialModule if recipe.realness_weight or recipe.feature_weight else CompletionModule)(model, recipe),
+            (AdversarialModule if adversarial else CompletionModule)(model, recipe),
             DataLoader(
                 train_data,
                 sampler=EpochShuffle(len(train_data), recipe.seed),
@@ -123,7 +124,8 @@ def train(
         )
     except SystemExit:  # how Lightning ends after Ctrl-C
         interrupted = True
-    weights = _export(model, best.best_model_path or str(last), out, recipe, history)
+    # how real a completion looks is no figure of validation
+    weights = _export(model, str(last) if adversarial else best.best_model_path or str(last), out, recipe, history)
     if interrupted:
         raise KeyboardInterrupt
     return weights
