@@ -18,7 +18,6 @@ from torch import nn
 
 from .errors import PixelRNNError
 from .image import write_atomically
-from .models import Prediction
 from .models.encoder_decoder import occlusion
 
 OPSET = 20  # the first with Gelu as one operation; LayerNormalization is one since 17
@@ -66,11 +65,11 @@ class Flagged(nn.Module):
 
     def forward(
         self, image: torch.Tensor, mask: torch.Tensor, guide: torch.Tensor, has_mask: torch.Tensor, has_guide: torch.Tensor
-    ) -> Prediction:
+    ) -> tuple[torch.Tensor, ...]:
         mask_logits = self.look(image, mask, has_mask)
         mask = torch.where(has_mask.view(-1, 1, 1, 1), mask, occlusion(mask_logits))
         picture, log_std = self.model.fill(image, mask, guide, has_guide)  # type: ignore[operator]
-        return Prediction(picture, mask_logits, log_std)
+        return picture, mask_logits, log_std
 
 
 def export_onnx(model: nn.Module, path: str | Path) -> None:

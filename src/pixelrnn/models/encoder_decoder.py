@@ -244,7 +244,7 @@ class OptimizedPixelRNN(nn.Module):
             # the guide covers the picture, not its padding
             coarse = F.interpolate(guide, size=(height, width), mode="bilinear", align_corners=False)
             start = start * (1 - told) + pad_to_multiple(coarse, 16) * told
-        detail = borrowed_detail(image, mask) if self.config.borrow else start.new_zeros(1, 1, 1, 1)
+        detail = borrowed_detail(image, start, mask) if self.config.borrow else start.new_zeros(1, 1, 1, 1)
         # an eighth: Adam moves all weights of the last layer at once, by far too much for a picture in [0, 1]
         filled = self.filler(torch.cat([start + detail, mask, told], dim=1))[..., :height, :width] / 8
         mean = start[..., :height, :width] + filled[:, :3] if self.config.smooth_start else torch.sigmoid(filled[:, :3])
