@@ -28,7 +28,9 @@ if not console.is_terminal:
     console.width = 120  # tables in a log or a pipe, where rich would take 80
 Weights = Annotated[
     str,
-    typer.Option(help=f"{SHARP} (looks real), {EXPECTED} (least error), a .safetensors file, or a plain .pth state dict."),
+    typer.Option(
+        help=f"{EXPECTED} (least error), {SHARP} (texture of the photograph), a .safetensors file, or a plain .pth state dict."
+    ),
 ]
 Device = Annotated[str, typer.Option(help="cpu or cuda.")]
 

@@ -1,9 +1,9 @@
-"""The bundled checkpoints: the same network twice, once for the lowest error and once for what looks real."""
+"""The bundled checkpoints: the same network twice, once for the lowest error and once with texture."""
 
 from pathlib import Path
 
 EXPECTED, SHARP = "bedrooms-expected", "bedrooms-sharp"
-DEFAULT = EXPECTED  # what people would choose by eye: specks of borrowed detail stand out more than a soft patch does
+DEFAULT = EXPECTED  # what people would choose by eye: misplaced strokes stand out more than a soft patch does
 
 
 def bundled_weights() -> dict[str, Path]:
