@@ -66,7 +66,7 @@ def _choose_weights() -> str | None:
         first = offered.index(wanted) if wanted in offered else 0
         labels = {name: LABELS.get(name, name) if name in bundled else _short(Path(name)) for name in offered}
         clear = {name: label if list(labels.values()).count(label) == 1 else name for name, label in labels.items()}
-        about = "What the network has learned. Expected is right on average, and soft; sharp adds texture from the rest of the picture."
+        about = "Expected is right on average, and soft; sharp adds texture from the rest of the picture."
         chosen = st.selectbox("Weights", offered, first, format_func=lambda name: clear[name], help=about)
         if chosen not in bundled:
             st.caption(_plain(chosen))
