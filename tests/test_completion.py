@@ -9,6 +9,7 @@ from pixelrnn.backends import Output
 from pixelrnn.completion import WORK_SIDE
 from pixelrnn.image import grow, write_image
 from pixelrnn.models import create_model
+from pixelrnn.weights import DEFAULT
 
 
 class Grey:
@@ -147,7 +148,7 @@ def test_a_picture_with_nothing_missing_comes_back_as_it_is(picture):
 def test_a_network_that_sees_no_occlusion_borrows_a_detector_and_says_so(picture, hole):
     occluded = np.where(hole[..., None], np.uint8(0), picture)
     result = Completer(Grey(sees=False), detector=Grey())(occluded)
-    assert result.mask_source == "detected by bedrooms"
+    assert result.mask_source == f"detected by {DEFAULT}"
     assert result.mask[hole].all()
 
 
