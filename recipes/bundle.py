@@ -53,7 +53,7 @@ def main(photographs: Path, stages: list[Path], out: Path) -> None:
 @torch.inference_mode()
 def strengthen(model: nn.Module, paths: list[Path]) -> float:
     """Raise the gate of what is borrowed until the holes together have the truth's gradient energy; by how much."""
-    bias, energies, low, high = model.filler.head[1].bias, np.zeros(2), -1.0, 2.0  # type: ignore[union-attr, index]
+    bias, low, high = model.filler.head[1].bias, -1.0, 2.0  # type: ignore[union-attr, index]
     before = bias[64:].clone()
     while high - low > 0.02:
         bias[64:], energies = before + (low + high) / 2, np.zeros(2)
