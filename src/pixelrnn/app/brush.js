@@ -20,7 +20,7 @@ function open(root, s, data) {
   Object.assign(s, { rev: data.rev, width, height, marks: data.marks, undone: [], stroke: null, corner: null, found: null });
   const stage = root.querySelector(".stage"), canvas = root.querySelector("canvas");
   stage.style.aspectRatio = `${width} / ${height}`;
-  stage.style.width = `min(100%, ${(68 * width) / height}vh)`;
+  stage.style.width = `min(100%, max(20rem, 100vh - 19rem) * ${width / height})`;
   root.querySelector("img").src = data.image;
   s.scale = Math.min(1, CANVAS_SIDE / Math.max(width, height));
   canvas.width = Math.max(1, Math.round(width * s.scale));

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from ..completion import Completer
 from ..errors import PixelRNNError
@@ -24,26 +25,32 @@ _viewer = define("viewer")
 def show(upload: Upload, settings: Settings) -> None:
     """Find what is missing, let it be marked, complete it, and hand it out."""
     left, right = st.columns(2, gap="medium")
-    bar = right.empty()
-    completer = load(str(settings.path), settings.changed)[0]
     with left:
-        st.markdown("##### Uploaded")
+        head_left = _head("Uploaded")
         place = st.container()
         mask_file = _choose_mask(upload)
     with right:
-        st.markdown("##### Reconstructed")
+        head_right, bar = _head("Reconstructed"), st.empty()
     try:
+        completer = load(str(settings.path), settings.changed)[0]
         seen = _find(upload, mask_file, completer, settings, bar)
         with place:
-            marks, asked = _mark(seen)
+            marks, asked = _mark(seen, head_left)
         with right:
             if asked is None:
                 _nothing_yet(seen)
                 return
             done = _complete(upload, seen, asked, completer, settings, bar)
-            _show(upload, done, stale=asked != marks)
+            _show(upload, done, head_right, stale=asked != marks)
     except PixelRNNError as error:
         right.error(plain(str(error)))
+
+
+def _head(title: str) -> DeltaGenerator:
+    """A title, and room for buttons beside it: above the picture they are seen without scrolling."""
+    row = st.container(horizontal=True, vertical_alignment="center", height=56, border=False)
+    row.markdown(f"##### {title}")
+    return row
 
 
 def _choose_mask(upload: Upload) -> Upload | None:
@@ -54,7 +61,7 @@ def _choose_mask(upload: Upload) -> Upload | None:
     return None if file is None else Upload(file.name, file.file_id, file.getvalue())
 
 
-def _find(upload: Upload, mask_file: Upload | None, completer: Completer, settings: Settings, bar: Any) -> Found:
+def _find(upload: Upload, mask_file: Upload | None, completer: Completer, settings: Settings, bar: DeltaGenerator) -> Found:
     """What is missing before anything is marked by hand. Its job goes on to complete that."""
     state = st.session_state
     key = (upload.key, mask_file and mask_file.key, settings.path, settings.changed)
@@ -89,7 +96,7 @@ def _find(upload: Upload, mask_file: Upload | None, completer: Completer, settin
     return seen
 
 
-def _mark(seen: Found) -> tuple[list[Mark], list[Mark] | None]:
+def _mark(seen: Found, head: DeltaGenerator) -> tuple[list[Mark], list[Mark] | None]:
     """The marks made on the brush, and those that are to be completed; None where there is nothing to complete yet."""
     state = st.session_state
     marks = brush(seen.revision, seen.size, seen.photograph, seen.tint)
@@ -100,14 +107,16 @@ def _mark(seen: Found) -> tuple[list[Mark], list[Mark] | None]:
         state.asked = {"rev": seen.revision, "marks": marks}
 
     share = float(draw_marks(seen.mask.unpack(), marks).mean())
-    with st.container(horizontal=True, vertical_alignment="center"):
+    with head:
         fresh = marks != state.asked["marks"] and share > 0
-        st.button("Complete", on_click=ask, type="primary", disabled=not fresh, help="Fill in what is tinted.")
-        st.markdown(f"**{100 * share:.3g}%** is marked as missing." if marks or share else "Nothing is marked yet.")
+        st.caption(f"{100 * share:.3g}% is marked" if share else "Nothing is marked", width="content")
+        st.button("Complete", on_click=ask, type="primary", disabled=not fresh)
     return marks, state.asked["marks"]
 
 
-def _complete(upload: Upload, seen: Found, marks: list[Mark], completer: Completer, settings: Settings, bar: Any) -> Completed:
+def _complete(
+    upload: Upload, seen: Found, marks: list[Mark], completer: Completer, settings: Settings, bar: DeltaGenerator
+) -> Completed:
     """The completion of what was found and marked, or what this visit has of the same."""
     state, key = st.session_state, (seen.revision, marks, settings)
     if state.get("completed", (None, None))[0] != key:
@@ -159,7 +168,7 @@ def _nothing_yet(seen: Found) -> None:
         )
 
 
-def _show(upload: Upload, done: Completed, stale: bool) -> None:
+def _show(upload: Upload, done: Completed, head: DeltaGenerator, stale: bool) -> None:
     """The completion, what is known about it, and its files."""
     candidate = _choose_candidate(done)
     height, width = done.fill.mask.shape
@@ -179,13 +188,13 @@ def _show(upload: Upload, done: Completed, stale: bool) -> None:
     )
     how = "marked as missing" if done.source == "given" else "found to be covered"
     share, size = f"**{100 * done.share:.3g}%** of the picture was {how}.", f"{width} × {height} pixels"
-    st.markdown(f"{share} {size}, completed in **{done.seconds:.1f} s**.")
+    st.markdown(f"{share} {size}, completed in **{done.seconds:.2f} s**.")
     if done.source.startswith("detected by "):
         finder = plain(done.source.removeprefix("detected by "))
         st.caption(f"These weights cannot find what is missing; the weights “{finder}” found it for them.")
     if stale:
         st.warning("What is marked has changed since. Press Complete to fill it in.", icon=":material/brush:")
-    with st.container(horizontal=True):
+    with head:
         stem = upload.stem
         picture = deferred(lambda: picture_file(upload.decode(), done.fill, candidate))
         archive = deferred(lambda: zip_file(upload.decode(), done.fill, stem))

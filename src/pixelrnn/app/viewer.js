@@ -13,7 +13,7 @@ export default function ({ parentElement: root, data }) {
     if (image.src !== (data[name] ?? "")) data[name] ? (image.src = data[name]) : image.removeAttribute("src");
   }
   stage.style.aspectRatio = `${data.width} / ${data.height}`;
-  stage.style.width = `min(100%, ${(68 * data.width) / data.height}vh)`;
+  stage.style.width = `min(100%, max(20rem, 100vh - 19rem) * ${data.width / data.height})`;
   root.querySelector(".unsure").hidden = !data.doubt;
   if (!data.doubt && view(root) === "doubt") root.querySelector("input[value=after]").checked = true;
   root.querySelector(".scale").style.background = `linear-gradient(90deg, ${data.colours})`;
