@@ -49,7 +49,7 @@ def show(upload: Upload, settings: Settings) -> None:
 def _head(title: str) -> DeltaGenerator:
     """A title, and room for buttons beside it: above the picture they are seen without scrolling."""
     row = st.container(horizontal=True, vertical_alignment="center", height=56, border=False)
-    row.markdown(f"##### {title}")
+    row.subheader(title, anchor=False)
     return row
 
 
