@@ -1,12 +1,11 @@
 """The page as people use it: its times in a browser, and ten people at once.
 
 python benchmarks/page.py [PEOPLE] [ROUNDS]; needs Chromium on the path. First one person on a warm server: from upload to the
-first completion, and from the end of a stroke to the server's answer on the page. Then, on a fresh server, one person with ROUNDS
-(5) completions, and PEOPLE (10) at once with as many each, of photographs of their own, and the server's memory after either.
-The last line is one JSON object: seconds (medians) and MB.
+first completion, and from the end of a stroke to the server's answer on the page. Then, on a fresh server, one person with
+ROUNDS (5) completions, and PEOPLE (10) at once with as many each, of photographs of their own, and the server's memory after
+either. The last line is one JSON object: seconds (medians) and MB.
 """
 
-import contextlib
 import io
 import json
 import statistics
@@ -22,7 +21,6 @@ from PIL import Image
 sys.path.append(str(Path(__file__).parents[1] / "tests"))
 
 from browser import Visit, decode, launch, serve
-
 from pixelrnn.rooms import render_bedroom
 
 SIZES = {"256 px": (256, 256), "1.9 megapixels": (1600, 1200), "12 megapixels": (4000, 3000)}
@@ -87,7 +85,7 @@ def many_people(address: str, people: int, rounds: int) -> tuple[int, float]:
             me = Visit(browser, address)
             barrier.wait()
             for turn in range(rounds):
-                with contextlib.suppress(Exception):  # a completion that does not come is one that did not succeed
+                try:
                     start = time.perf_counter()
                     if turn == 0:
                         me.upload(("room.png", data))
@@ -101,6 +99,10 @@ def many_people(address: str, people: int, rounds: int) -> tuple[int, float]:
                         completed, mask = (decode(files.read(f"room_{kind}.png")) for kind in ("completed", "mask"))
                     own = np.array_equal(completed[mask == 0], picture[mask == 0]) and (completed != picture).any()
                     done.append(bool(own) and not me.complaints)
+                    if not done[-1]:
+                        print(f"person {number}, completion {turn + 1}: own picture {own}, {me.complaints}", flush=True)
+                except Exception as error:  # it did not come, so it did not succeed
+                    print(f"person {number}, completion {turn + 1}: {error}", flush=True)
             me.close()
 
     threads = [threading.Thread(target=use, args=(number,)) for number in range(people)]

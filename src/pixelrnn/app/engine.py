@@ -55,19 +55,18 @@ def follow(job: Job, place: Any, until: Callable[[], object], done: float = 0.0,
 
     With `what` the job is a part of something longer: the bar shows at once, from `done` on over a `share` of it, and stays.
     """
-    start, told = time.monotonic(), None
+    start = time.monotonic()
     for _ in job.ticks():
         if until():
             break
-        ahead = job.ahead()
-        text = f"{ahead} before you in the queue …" if ahead else f"{job.stage or 'Starting'} …"
-        now = what + text, min(1.0, done + share * STAGES[job.stage])
-        if now != told and (what or time.monotonic() - start > PATIENCE):
-            place.progress(now[1], now[0])
-            told = now
+        # a rerun that was asked for interrupts at either call, so that strokes are taken while this waits
+        if what or time.monotonic() - start > PATIENCE:
+            ahead = job.ahead()
+            text = f"{ahead} before you in the queue …" if ahead else f"{job.stage or 'Starting'} …"
+            place.progress(min(1.0, done + share * STAGES[job.stage]), what + text)
         else:
-            place.empty() if told is None else None  # a rerun that was asked for interrupts at any call
-    if told and not what:
+            place.empty()
+    if not what:
         place.empty()
 
 

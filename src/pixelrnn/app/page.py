@@ -81,7 +81,7 @@ def _choose_settings() -> Settings | None:
     samples, seed = 1, 0
     if load(str(path), changed)[1]:
         about = "How many different completions to draw, to choose from."
-        samples = st.slider("Number of candidates", 1, 8, 4, help=about)
+        samples = st.slider("Number of candidates", 1, 8, 1, help=about)
         about = "Another number, other candidates; the same number, the same ones."
         seed = int(st.number_input("Seed", 0, 2**31 - 1, 0, help=about))
     st.caption(PRIVACY)
