@@ -132,16 +132,22 @@ class Visit:
 
     def wait_for_completion(self) -> None:
         self.wait_for("completed in")
+        self.wait_for_rest()
 
     def complete(self) -> None:
         """Press Complete, and wait until what is marked is filled in."""
         button = self.page.get_by_role("button", name="Complete", exact=True)
         button.click()
         expect(button).to_be_disabled(timeout=PATIENCE)
-        expect(self.page.get_by_text("has changed since")).to_have_count(0, timeout=PATIENCE)
+        self.wait_for_rest()
         self.wait_for_completion()
 
+    def wait_for_rest(self) -> None:
+        """Wait until the page draws nothing any more."""
+        self.page.locator("[data-test-script-state=notRunning]").wait_for(state="attached")
+
     def download(self, name: str) -> bytes:
+        self.wait_for_rest()
         with self.page.expect_download() as waiting:
             self.page.get_by_role("button", name=name).click()
         return Path(waiting.value.path()).read_bytes()
