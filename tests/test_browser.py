@@ -249,6 +249,14 @@ def test_a_batch_with_a_broken_file_completes_the_others(visit: Open, occluded: 
         assert not changed[200:].any()
 
 
+def test_how_it_works_is_told_with_the_model_card(visit: Open) -> None:
+    me = visit()
+    me.press("How it works")
+    me.wait_for("What it fills in is a guess")
+    me.page.get_by_text("The model card").click()
+    me.page.get_by_role("heading", name="Limits").wait_for()
+
+
 def test_a_file_that_is_no_picture_gets_a_sentence(visit: Open) -> None:
     me = visit()
     me.upload(("notes.png", b"this is no picture"))

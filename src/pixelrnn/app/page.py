@@ -30,9 +30,8 @@ def main(home: Path) -> None:
         with st.container(horizontal=True, vertical_alignment="center"):
             st.header("Complete a picture", anchor=False)
             options = st.popover("Settings", icon=":material/tune:")
-            with st.popover("How it works", icon=":material/help:"):
-                st.markdown(HOW_IT_WORKS)
-                _link_model_card(home)
+            if st.button("How it works", icon=":material/help:"):
+                _explain(home / "MODEL_CARD.md")
         pictures, loading = _choose_pictures(home / "examples"), st.empty()
         try:
             with loading, st.spinner("Loading the network …"), options:
@@ -93,15 +92,12 @@ def _short(path: Path) -> str:
     return f"{path.resolve().parent.name} ({path.suffix[1:]})" if path.stem == "optimized_pixelrnn" else path.name
 
 
-def _link_model_card(home: Path) -> None:
-    card = home / "MODEL_CARD.md"
-
-    @st.dialog("Model card", width="large")
-    def show() -> None:
-        st.markdown(card.read_text(encoding="utf-8").split("\n", 1)[1])
-
-    if card.exists() and st.button("Read the model card", type="tertiary", icon=":material/description:"):
-        show()
+@st.dialog("How it works", width="large")
+def _explain(model_card: Path) -> None:
+    st.markdown(HOW_IT_WORKS)
+    if model_card.exists():
+        with st.expander("The model card: training, figures, limits", icon=":material/description:"):
+            st.markdown(model_card.read_text(encoding="utf-8").split("\n", 1)[1])
 
 
 def _choose_pictures(examples: Path) -> list[Upload]:
