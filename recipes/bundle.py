@@ -4,8 +4,8 @@ python recipes/bundle.py PHOTOGRAPHS runs/bedrooms-{128,256,detector,expected} O
 
 A stage is the folder of a run, or a file of weights, which brings its own stages along. The filler is that of the last stage
 which trained it, and so is the detector, where one did. On a hundred of the training PHOTOGRAPHS, what is borrowed is
-strengthened until their square holes have ENERGY of the truth's gradient energy, and the deviations are calibrated: each fifth of them, by size,
-should hold 68.3% of the errors.
+strengthened until their square holes have ENERGY of the truth's gradient energy, and the deviations are calibrated: each fifth
+of them, by size, should hold 68.3% of the errors.
 """
 
 import sys
