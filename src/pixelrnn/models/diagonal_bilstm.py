@@ -2,7 +2,9 @@
 
 Each row is shifted by one column more than that above, so that a diagonal becomes a column and all its pixels are one step;
 a state hears of its neighbours above and beside. What comes from the right is shifted down by one row, or it would know the
-future: so a pixel knows all before it. Departure: the condition, where there is one, is added to the gates.
+future. So a pixel knows all before it, but for the last of the row above where the first convolution does not reach that: mask
+A keeps it out of the features at its own place, and those after it are the future. Departure: the condition, where there is
+one, is added to the gates.
 """
 
 import torch
