@@ -12,7 +12,8 @@ Departures: groups of features are as even as can be, for widths that three does
 the distribution may be a mixture of logistics.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -160,6 +161,19 @@ class Autoregressive(nn.Module):
         """
         if not temperature > 0:
             raise ValueError(f"temperature must be above 0, got {temperature}")
+        with _one_thread() if cached else nullcontext():
+            return self._sample(image, mask, generator, temperature, guess, cached, progress)
+
+    def _sample(
+        self,
+        image: torch.Tensor,
+        mask: torch.Tensor | None,
+        generator: torch.Generator | None,
+        temperature: float,
+        guess: torch.Tensor | None,
+        cached: bool,
+        progress: Callable[[float], Any],
+    ) -> torch.Tensor:
         missing = torch.ones_like(image[:, 0]).bool() if mask is None else mask[:, 0] > 0  # (B, H, W)
         condition = self.condition(image, mask, guess)
         image = torch.where(missing[:, None], 0, image)
@@ -188,6 +202,17 @@ class Autoregressive(nn.Module):
                 column, done = column + 1, done + 1
                 progress(done / total)
         return image
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """One thread: a position is too little work to share, and on a busy machine waiting for a second took fifty times as long."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 class _Plain:
