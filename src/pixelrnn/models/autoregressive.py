@@ -206,7 +206,7 @@ class Autoregressive(nn.Module):
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """One thread: a position is too little work to share, and on a busy machine waiting for a second took fifty times as long."""
+    """One thread: a position is too little work to share; on a busy machine, waiting for a second takes fifty times as long."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
