@@ -211,6 +211,17 @@ def test_progress_is_told_up_to_the_end(name) -> None:
 
 @every_model
 @torch.no_grad()
+def test_without_order_pixels_are_independent_given_what_is_known(name) -> None:
+    model, image, mask = build(name, levels=4, ordered=False), pictures(2, 3, 4, 5, 4), holes(2, 4, 5)
+    condition = model.condition(image, mask)
+    other = torch.where(mask > 0, 1 - image, image)
+    assert torch.equal(model.features(image, condition), model.features(other, condition))
+    one, two = (model.sample(image, mask, torch.Generator().manual_seed(0), cached=cached) for cached in (True, False))
+    assert torch.equal(one, two)
+
+
+@every_model
+@torch.no_grad()
 def test_nothing_missing_has_no_nats_and_comes_back(name) -> None:
     model, image, none = build(name), pictures(2, 3, 3, 4, 2), torch.zeros(2, 1, 3, 4)
     assert model.log_prob(image, none).tolist() == [0, 0]

@@ -30,7 +30,8 @@ from .masked import MaskedConv2d, Part, Window
 class AutoregressiveConfig:
     """channels, levels: of the pictures. features: h, where blocks pass on 2 h and LSTMs hold h; depth: blocks. head_features:
     of the 1 x 1 layer before the distribution. likelihood: "softmax", or "logistics" with `components`. encoder_features,
-    encoder_depth: of the encoder that reads the known pixels; 0 features for none.
+    encoder_depth: of the encoder that reads the known pixels; 0 features for none. ordered: False hides the pixels before from
+    each, which leaves independent ones given what the encoder knows: what order is worth.
     """
 
     channels: int = 3
@@ -42,6 +43,7 @@ class AutoregressiveConfig:
     components: int = 8
     encoder_features: int = 48
     encoder_depth: int = 4
+    ordered: bool = True
 
 
 class Evaluated(Protocol):
@@ -116,9 +118,13 @@ class Autoregressive(nn.Module):
         )
         return features
 
+    def shown(self, image: torch.Tensor) -> torch.Tensor:
+        """`image` as the first convolution reads it, in [-1, 1]."""
+        return 2 * image - 1 if self.config.ordered else torch.zeros_like(image)
+
     def features(self, image: torch.Tensor, condition: torch.Tensor | None) -> torch.Tensor:
         """What the last block says, (B, 2 h, H, W), each position of the pixels before it and, in groups, of its own."""
-        x: torch.Tensor = self.first(2 * image - 1)
+        x: torch.Tensor = self.first(self.shown(image))
         for block in self.blocks:
             x = block(x, condition)
         return x
@@ -240,7 +246,7 @@ class _Cached:
 
     def __init__(self, model: Autoregressive, image: torch.Tensor, condition: torch.Tensor | None) -> None:
         batch, width = len(image), image.shape[3]
-        self.image = image
+        self.model, self.image = model, image
         self.first = Window(model.first, batch, width)
         self.blocks: list[Evaluated] = [block.evaluated(condition, batch, width) for block in model.blocks]  # type: ignore[operator]
         self.head, self.last = Window(model.head, batch, width), Window(model.last, batch, width)
@@ -253,7 +259,7 @@ class _Cached:
         self.begun = True
 
     def _pixels(self, row: int, start: int, end: int) -> torch.Tensor:
-        return 2 * self.image[:, :, row, start:end].transpose(1, 2) - 1
+        return self.model.shown(self.image[:, :, row, start:end].transpose(1, 2))
 
     def skip(self, row: int, start: int, end: int, drawn: bool = False) -> None:
         """Take in pixels that are known, or `drawn` by now, whose features were computed on the way."""
