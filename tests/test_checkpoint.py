@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from contract import assert_same, batch, build, predict
-from pixelrnn import checkpoint
+from pixelrnn import checkpoint, weights
 from pixelrnn.errors import PixelRNNError
 from pixelrnn.weights import DEFAULT, bundled_weights
 
@@ -197,9 +197,9 @@ def test_a_header_without_an_option_is_of_another_version_and_refused(tmp_path: 
 
 def test_missing_weights_suggest_the_nearest_bundled_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     checkpoint.save(tmp_path / "a.safetensors", build(SMALL), ABOUT)
-    monkeypatch.setattr(checkpoint, "bundled_weights", lambda: {DEFAULT: tmp_path / "a.safetensors"})
+    monkeypatch.setattr(weights, "bundled_weights", lambda: {DEFAULT: tmp_path / "a.safetensors"})
     with pytest.raises(
-        PixelRNNError, match=rf"bedrooms: no such weights, did you mean '{DEFAULT}'\?.* Give a \.safetensors or \.pth"
+        PixelRNNError, match=rf"bedrooms: no such weights, did you mean '{DEFAULT}'\?.* Give a \.safetensors, \.onnx or \.pth"
     ):
         checkpoint.load("bedrooms")
     with pytest.raises(PixelRNNError, match=r"best\.pth: no such weights\. .*or a bundled name: bedrooms-"):

@@ -16,8 +16,7 @@ from torch import nn
 from .errors import PixelRNNError
 from .image import write_atomically
 from .models import create_model, list_models
-from .models.registry import nearest
-from .weights import DEFAULT, bundled_weights
+from .weights import DEFAULT, find_weights
 
 
 @dataclass(frozen=True)
@@ -27,20 +26,6 @@ class Checkpoint:
     model: nn.Module  # in eval mode, on the CPU
     name: str  # of the registered model
     about: dict[str, Any] = field(default_factory=dict)
-
-
-def find_weights(weights: str | Path) -> Path:
-    """The file of a bundled name or a path. Raises PixelRNNError, naming the bundled ones, where there is none."""
-    bundled = bundled_weights()
-    if str(weights) in bundled:
-        return bundled[str(weights)]
-    path = Path(weights)
-    if path.is_file():
-        return path
-    raise PixelRNNError(
-        f"{weights}: no such weights{nearest(str(weights), list(bundled))} "
-        f"Give a .safetensors or .pth file, or a bundled name: {', '.join(bundled) or 'none here'}."
-    )
 
 
 def save(path: Path, model: nn.Module, about: dict[str, Any]) -> None:

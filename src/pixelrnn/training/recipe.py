@@ -10,10 +10,9 @@ import yaml
 from torch.utils.data import ConcatDataset, Dataset
 
 from ..data import OccludedPhotographs, Pair, PairedDataset, find_pairs, is_paired, split, split_by_number
-from ..errors import PixelRNNError
+from ..errors import PixelRNNError, nearest
 from ..image import list_images
 from ..models import create_model
-from ..models.registry import nearest
 
 
 @dataclass(frozen=True)
