@@ -129,7 +129,7 @@ def test_the_onnx_files_are_those_of_the_checkpoints_and_complete_to_one_grey_le
 
 def test_completing_imports_no_torch():
     example = ROOT / "examples" / "occluded_bedroom.jpg"
-    code = "import sys; from pixelrnn import Completer; Completer.from_pretrained()(sys.argv[1]); assert 'torch' not in sys.modules"
+    code = "import sys, pixelrnn; pixelrnn.Completer.from_pretrained()(sys.argv[1]); assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code, str(example)], check=True)
 
 

@@ -7,7 +7,7 @@ import copy
 import hashlib
 import json
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -79,7 +79,7 @@ class Flagged(nn.Module):
 def export_bundled() -> list[Path]:
     """Write the ONNX files of all bundled weights beside them, NAME.onnx and NAME.detector.onnx each; their metadata hold the
     SHA-256 of the checkpoint as `weights`."""
-    written = []
+    written: list[Path] = []
     for path in bundled_weights().values():
         model, about = load(path).model, {"weights": hashlib.sha256(path.read_bytes()).hexdigest()}
         targets = path.with_suffix(".onnx"), path.with_suffix(DETECTOR)
@@ -93,7 +93,7 @@ def export_detector(model: nn.Module, path: str | Path, about: Mapping[str, str]
     """Write the `detect` of a model as an ONNX file of its own: image (B, 3, H, W) to mask_logits (B, 1, H, W), checked and
     sealed as export_onnx does. It saves a blind completion the second pass of the filling network."""
     model = copy.deepcopy(model).cpu().float().eval()
-    _write(Path(path), model, Detection(model).eval(), ("image",), ("mask_logits",), about or {})
+    _write(Path(path), model, Detection, ("image",), ("mask_logits",), about or {})
 
 
 def export_onnx(model: nn.Module, path: str | Path, about: Mapping[str, str] | None = None) -> None:
@@ -107,23 +107,22 @@ def export_onnx(model: nn.Module, path: str | Path, about: Mapping[str, str] | N
     Outputs: picture (B, 3, H, W) in [0, 1], mask_logits and log_std (B, 1, H, W), as in Prediction; mask_logits are 0 where all
     pictures come with a mask, since nothing is detected then. A model without `detect`
     and `fill`, such as baseline, reads the image alone and says the picture alone, so its file has these two only.
-    The file's metadata: model, config (JSON), pixelrnn (our version), `about`, and a checksum of the file, so that damage shows.
+    The file's metadata: model, config (JSON), pixelrnn (our version), `about`, and a checksum, so that damage shows.
 
     Raises PixelRNNError if an output differs from torch's by more than 1e-4 at any of three other sizes, or without onnx and
     onnxruntime.
     """
     model = copy.deepcopy(model).cpu().float().eval()
     if hasattr(model, "detect") and hasattr(model, "fill"):
-        # in eval mode itself, or the exporter would leave the model within in training mode, which answers differently
-        _write(Path(path), model, Flagged(model).eval(), tuple(_example(*EXAMPLE)), OUTPUTS, about or {})
+        _write(Path(path), model, Flagged, tuple(_example(*EXAMPLE)), OUTPUTS, about or {})
     else:
-        _write(Path(path), model, _Picture(model).eval(), ("image",), OUTPUTS[:1], about or {})
+        _write(Path(path), model, _Picture, ("image",), OUTPUTS[:1], about or {})
 
 
 def _write(
     path: Path,
     model: nn.Module,
-    wrapped: nn.Module,
+    wrap: Callable[[nn.Module], nn.Module],
     inputs: tuple[str, ...],
     outputs: tuple[str, ...],
     about: Mapping[str, str],
@@ -138,6 +137,8 @@ def _write(
     def write(temporary: Path) -> None:
         with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")  # of the tracer's own age, and of constants that the check below would find out
+            # in eval mode itself, or the exporter would leave the model within in training mode, which answers differently
+            wrapped = wrap(model).eval()
             torch.onnx.export(
                 torch.jit.trace(wrapped, example, check_trace=False),
                 example,

@@ -131,7 +131,11 @@ def _check_file(path: Path) -> None:
 def _decode(opened: Image.Image) -> Picture:
     notes = []
     # Pillow reduces colour by itself, grey here
-    deep = opened.mode == "I" or opened.mode.startswith("I;16") or (opened.format != "BMP" and ";16" in str(opened.tile))
+    deep = (
+        opened.mode == "I"
+        or opened.mode.startswith("I;16")
+        or (opened.format != "BMP" and ";16" in str(getattr(opened, "tile", "")))
+    )
     if deep:
         notes.append("16 bits a channel were reduced to 8")
     try:
@@ -175,7 +179,7 @@ def as_rgb(picture: Image.Image) -> np.ndarray:
     [0, 255]; PixelRNNError for those that are no numbers."""
     top = 255.0
     if picture.mode == "F":
-        lowest, highest = picture.getextrema()
+        highest = picture.getextrema()[1]
         if not np.isfinite(np.asarray(picture)).all():
             raise PixelRNNError("holds values that are no finite numbers.")
         top = 1.0 if highest <= 1 else 255.0  # type: ignore[operator]

@@ -122,7 +122,6 @@ def _finer(network: Network, view: np.ndarray, missing: np.ndarray, scale: float
 
 def _paste(level: Level, view: np.ndarray, missing: np.ndarray, deviation: np.ndarray | None, own: Box) -> None:
     """Bring `level` to the size of `view`, whose missing pixels inside `own` it fills, in place and strip by strip."""
-    height, width = missing.shape
     scale = np.array(level.missing.shape) / missing.shape
     for top in range(own.top, own.bottom, TILE * 2):
         strip = Box(top, own.left, min(own.bottom, top + TILE * 2), own.right)
@@ -152,7 +151,7 @@ def _at_scale(view: np.ndarray, missing: np.ndarray, scale: float) -> tuple[np.n
     return _resize(small, width, height), resize(hole, width, height)
 
 
-def _resize(array: np.ndarray, width: int, height: int, place: tuple[float, ...] | None = None) -> np.ndarray:
+def _resize(array: np.ndarray, width: int, height: int, place: tuple[float, float, float, float] | None = None) -> np.ndarray:
     """uint8 (H, W, 3) or float32 (H, W), or its part at `place` (left, top, right, bottom), at another size, bilinearly."""
     return np.array(Image.fromarray(array).resize((width, height), Image.Resampling.BILINEAR, box=place))
 
