@@ -286,10 +286,13 @@ def paste_known(image: np.ndarray, filled: np.ndarray, mask: np.ndarray) -> np.n
 
 def grow(mask: np.ndarray, pixels: int) -> np.ndarray:
     """The bool mask (H, W) with every missing region grown by `pixels` in all eight directions."""
-    grown = mask
-    for axis in (0, 1):
-        padding = [(0, 0), (0, 0)]
-        padding[axis] = (pixels, pixels)
-        windows = np.lib.stride_tricks.sliding_window_view(np.pad(grown, padding), 2 * pixels + 1, axis=axis)
-        grown = np.asarray(windows.any(axis=-1))
+    grown = mask.copy()
+    for turned in (grown, grown.T):
+        reach = 0
+        while reach < pixels:
+            step = min(2 * reach + 1, pixels - reach)  # what has grown by `reach` leaves no gap when moved so far
+            before = turned.copy()
+            turned[step:] |= before[:-step]
+            turned[:-step] |= before[step:]
+            reach += step
     return grown
