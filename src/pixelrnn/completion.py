@@ -74,8 +74,9 @@ class Completer:
 
         image: a path, a PIL picture, uint8 (H, W, 3), or a Picture. mask: a path, a PIL picture (white is missing), bool
         (H, W), or a box (x, y, width, height) in pixels; None takes transparent pixels as missing, or finds the occlusion
-        where there are none. seed: for models that draw samples. guide: what belongs in the hole, as a coarse picture of the whole
-        (a path, a PIL picture or uint8 (h, w, 3)), best 32 to 64 pixels a side. grown: pixels by which what is missing is grown.
+        where there are none. seed: for models that draw samples. guide: what belongs in the hole, as a coarse picture of the
+        whole (a path, a PIL picture or uint8 (h, w, 3)), best 32 to 64 pixels a side. grown: pixels by which what is missing is
+        grown.
         Raises PixelRNNError: unreadable or mis-shaped input, a mask of another size, nothing known, more samples than one.
         """
         if samples != 1:

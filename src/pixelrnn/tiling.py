@@ -168,7 +168,7 @@ def _cut(guide: np.ndarray, part: Box, shape: tuple[int, ...]) -> np.ndarray:
 
 def _tiles(hole: np.ndarray) -> Iterator[Box]:
     """Overlapping tiles that hold the end of a hole; further inside, a finer level has nothing to go by."""
-    rows, columns = ([*range(0, max(1, side - TILE), TILE - 2 * FADE), max(0, side - TILE)] for side in hole.shape)
+    rows, columns = (sorted({*range(0, max(1, side - TILE), TILE - 2 * FADE), max(0, side - TILE)}) for side in hole.shape)
     for top in rows:
         for left in columns:
             tile = Box(
