@@ -23,7 +23,7 @@ SMALL: dict[str, Any] = {
 }
 SCANS = ("convlstm", "lstm", "gru", "none")
 _OPTIONS = {"optimized_pixelrnn": [{}, *({"scan": scan, **SMALL} for scan in SCANS), {"scan": "gru", "borrow": True, **SMALL}]}
-VARIANTS = [(name, options) for name in list_models() for options in _OPTIONS.get(name, [{}])]
+VARIANTS = [(name, options) for name in list_models("completion") for options in _OPTIONS.get(name, [{}])]
 IGNORES_MASKS = {"baseline"}
 TAKES_NO_GUIDE = {"baseline"}
 

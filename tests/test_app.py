@@ -1,8 +1,13 @@
 """The page, driven without a browser."""
 
 import io
+import json
+import zipfile
+from base64 import b64decode
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import numpy as np
@@ -13,7 +18,9 @@ from streamlit.testing.v1 import AppTest
 
 from conftest import draw_room
 from pixelrnn import completion
-from pixelrnn.app import page
+from pixelrnn.app import intake, page
+from pixelrnn.app.brush import MAX_MARKS, draw_marks
+from pixelrnn.app.worker import Worker
 from pixelrnn.backends import Output
 from pixelrnn.checkpoint import save
 from pixelrnn.models import create_model
@@ -48,7 +55,7 @@ class Stub:
 
     def __call__(self, image: np.ndarray, mask: np.ndarray, guide: np.ndarray | None = None) -> Output:
         Stub.runs += 1
-        deviation = None if self.plain else np.full(mask.shape, np.log(0.1), np.float32)
+        deviation = None if self.plain else np.full(mask.shape, np.log(0.2), np.float32)
         return Output(np.full_like(image, self.shade / 255), deviation)
 
     def detect(self, image: np.ndarray) -> np.ndarray | None:
@@ -58,23 +65,59 @@ class Stub:
 class Page:
     """The running page and what its download buttons hand out."""
 
-    def __init__(self, app: AppTest, files: dict[str, bytes]) -> None:
-        self.app, self.files = app, files
+    def __init__(self, app: AppTest, files: dict[str, Callable[[], bytes]]) -> None:
+        self.app, self._files = app, files
 
-    def upload(self, data: bytes, name: str = "room.png", uploader: int = 0) -> "Page":
-        self.app.file_uploader[uploader].set_value((name, data, "image/png")).run()
+    def run(self) -> "Page":
+        self.app.run()
         assert not self.app.exception
         return self
 
-    def captions(self) -> list[str]:
-        """What stands beneath the pictures."""
-        return [caption for element in self.app.image for caption in element.captions]
+    def upload(self, *pictures: bytes, name: str = "room.png") -> "Page":
+        self.app.file_uploader[0].set_value([(name, data, "image/png") for data in pictures])
+        return self.run()
+
+    def give_mask(self, data: bytes) -> "Page":
+        self.app.file_uploader[1].set_value(("mask.png", data, "image/png"))
+        return self.run()
+
+    def mark(self, *marks: dict[str, Any]) -> "Page":
+        """Make these marks on the brush, in place of what was marked before."""
+        self.app.session_state["brush"] = {"marks": {"rev": self.component("brush")["rev"], "marks": list(marks)}}
+        return self.run()
+
+    def press(self, label: str) -> "Page":
+        button = next(button for button in self.app.button if button.label == label)
+        assert not button.disabled
+        button.click()
+        return self.run()
+
+    def choose(self, example: str, time: int = 1) -> "Page":
+        self.app.session_state["gallery"] = {"chosen": {"name": example, "time": time}}
+        return self.run()
+
+    def component(self, name: str) -> dict[str, Any]:
+        """What the brush, the viewer or the gallery was given; empty where it is not shown."""
+        for element in self.app.get("bidi_component"):
+            if element.proto.component_name == f"pixelrnn_{name}":
+                return dict(json.loads(element.proto.json))
+        return {}
+
+    def file(self, name: str) -> bytes:
+        return self._files[name]()
+
+    def archive(self, name: str) -> dict[str, np.ndarray]:
+        with zipfile.ZipFile(io.BytesIO(self.file(name))) as archive:
+            return {entry: decode(archive.read(entry)) for entry in archive.namelist()}
 
     def text(self) -> str:
         parts = [*self.app.markdown, *self.app.caption, *self.app.error, *self.app.info, *self.app.warning]
-        return "\n".join(part.value.replace("\\", "") for part in parts)
+        return "\n".join(
+            [*(part.value.replace("\\", "") for part in parts), *(part.proto.body for part in self.app.get("html"))]
+        )
 
 
+BOX = {"tool": "box", "points": [2, 3, 12, 9]}
 Start = Callable[..., Page]
 
 
@@ -84,12 +127,12 @@ def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Start:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(page, "bundled_weights", dict)
     monkeypatch.setattr(page, "TRAINED", (Path("outputs"),))
-    files: dict[str, bytes] = {}
+    files: dict[str, Callable[[], bytes]] = {}
     button = st.download_button
 
-    def record(label: str, data: bytes, file_name: str, **options: Any) -> bool:
+    def record(label: str, data: Callable[[], bytes], file_name: str, *rest: Any, **options: Any) -> bool:
         files[file_name] = data
-        return button(label, data, file_name, **options)
+        return button(label, data, file_name, *rest, **options)
 
     monkeypatch.setattr(st, "download_button", record)
 
@@ -112,48 +155,170 @@ def stub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> type[Stub]:
     return Stub
 
 
+def preview(url: str) -> np.ndarray:
+    return decode(b64decode(url.partition(",")[2]))
+
+
 def test_an_occluded_picture_is_completed_and_can_be_downloaded(start: Start, stub: type[Stub]) -> None:
     shown = start("seeing.pth").upload(encode(OCCLUDED))
-    assert [caption.split(":")[0] for caption in shown.captions()] == [
-        "Uploaded",
-        "Reconstructed",
-        "Taken as missing (tinted)",
-        "How unsure it is",
-    ]
     assert "found to be covered" in shown.text()
     assert "80 × 60 pixels, completed in" in shown.text()
-    completed, mask = decode(shown.files["room_completed.png"]), decode(shown.files["room_mask.png"])
+    completed, files = decode(shown.file("room_completed.png")), shown.archive("room.zip")
+    assert list(files) == ["room_completed.png", "room_mask.png", "room_uncertainty.png"]
+    mask = files["room_mask.png"]
     assert completed.shape == OCCLUDED.shape
     assert mask.shape == SQUARE.shape
     assert set(np.unique(mask)) == {0, 255}
     assert np.all(mask[SQUARE] == 255)
     assert np.array_equal(completed[mask == 0], OCCLUDED[mask == 0])
     assert np.all(completed[mask == 255] == 60)
+    assert np.array_equal(files["room_completed.png"], completed)
+    assert np.all(files["room_uncertainty.png"] == np.where(mask == 255, 51, 0))
     assert f"{100 * (mask == 255).mean():.3g}%" in shown.text()
+
+
+def test_what_was_found_is_tinted_and_the_views_show_before_after_and_doubt(start: Start, stub: type[Stub]) -> None:
+    shown = start("seeing.pth").upload(encode(OCCLUDED))
+    brush, viewer = shown.component("brush"), shown.component("viewer")
+    tint = preview(brush["found"])[..., 1] > 0
+    assert np.array_equal(tint, shown.archive("room.zip")["room_mask.png"] > 0)
+    assert np.abs(preview(brush["image"]).astype(int) - OCCLUDED).mean() < 4
+    assert np.abs(preview(viewer["before"]).astype(int) - OCCLUDED).mean() < 4
+    assert np.abs(preview(viewer["after"])[SQUARE].astype(int) - 60).mean() < 4
+    heat = preview(viewer["doubt"]).mean(2)
+    assert heat[SQUARE].min() > heat[~grown(tint)].max()
+    assert viewer["steps"] == 51
+
+
+def grown(mask: np.ndarray) -> np.ndarray:
+    """With the blocks of 8 pixels that JPEG smears it over."""
+    blocks = mask[:56].reshape(7, 8, 10, 8).any((1, 3)).repeat(8, 0).repeat(8, 1)
+    return np.pad(blocks, ((0, 4), (0, 0)), constant_values=True)
 
 
 def test_a_real_network_completes_what_a_mask_marks(start: Start, tmp_path: Path) -> None:
     save(tmp_path / "outputs" / "first" / "optimized_pixelrnn.safetensors", create_model("optimized_pixelrnn"), {})
-    shown = start().upload(encode(OCCLUDED, "TIFF"), "room.tif").upload(encode(SQUARE.astype(np.uint8) * 255), "m.png", 1)
+    shown = start().upload(encode(OCCLUDED, "TIFF"), name="room.tif").give_mask(encode(SQUARE.astype(np.uint8) * 255))
     assert "marked as missing" in shown.text()
-    completed = decode(shown.files["room_completed.png"])
-    assert np.array_equal(completed[~SQUARE], OCCLUDED[~SQUARE])
-    assert np.array_equal(decode(shown.files["room_mask.png"]) == 255, SQUARE)
+    files = shown.archive("room.zip")
+    assert np.array_equal(files["room_completed.png"][~SQUARE], OCCLUDED[~SQUARE])
+    assert np.array_equal(files["room_mask.png"] == 255, SQUARE)
+
+
+def test_marks_are_completed_when_asked_for_and_what_was_found_stays(start: Start, stub: type[Stub]) -> None:
+    shown = start("seeing.pth").upload(encode(OCCLUDED))
+    found = shown.archive("room.zip")["room_mask.png"] == 255
+    shown.mark(BOX)
+    assert stub.runs == 1
+    assert "What is marked has changed since" in shown.text()
+    shown.press("Complete")
+    assert stub.runs == 2
+    assert "has changed since" not in shown.text()
+    marked = shown.archive("room.zip")["room_mask.png"] == 255
+    assert np.all(marked[3:9, 2:12])
+    assert np.array_equal(marked & ~found, draw_marks(np.zeros_like(found), [BOX]))
+    assert np.all(decode(shown.file("room_completed.png"))[3:9, 2:12] == 60)
+
+
+def test_marks_survive_a_rerun_and_other_weights_but_not_another_photograph(start: Start, stub: type[Stub]) -> None:
+    shown = start("seeing.pth", "other one.pth").upload(encode(OCCLUDED)).mark(BOX).run()
+    assert shown.component("brush")["marks"] == [BOX]
+    shown.press("Complete").app.selectbox[0].select("other one.pth")
+    shown.run()
+    assert shown.component("brush")["marks"] == [BOX]
+    assert np.all(decode(shown.file("room_completed.png"))[3:9, 2:12] == 90)
+    shown.upload(encode(OCCLUDED[:, ::-1]))
+    assert shown.component("brush")["marks"] == []
+    assert "found to be covered" in shown.text()
+
+
+def test_marks_that_no_brush_makes_are_refused_in_a_sentence(start: Start, stub: type[Stub]) -> None:
+    shown = start("seeing.pth").upload(encode(OCCLUDED))
+    for marks in (
+        [{"tool": "brush", "points": [1, 2]}],
+        [{"tool": "box", "points": ["a", 2, 3, 4]}],
+        [7],
+        [BOX] * (MAX_MARKS + 1),
+    ):
+        assert "what was marked cannot be read" in shown.mark(*marks).text()
+    shown.mark({"tool": "brush", "radius": float("nan"), "points": [1, 2]})
+    assert "what was marked cannot be read" in shown.text()
+
+
+def test_marks_are_drawn_where_they_were_made() -> None:
+    found = np.zeros((60, 80), bool)
+    found[50:, 70:] = True
+    stroke = {"tool": "brush", "radius": 4, "points": [10, 30, 40, 30]}
+    drawn = draw_marks(found, [stroke])
+    yy, xx = np.mgrid[:60, :80] + 0.5
+    distance = np.hypot(xx - np.clip(xx, 10, 40), yy - 30)
+    assert np.all(drawn[distance < 3])
+    assert not np.any(drawn[(distance > 5) & ~found])
+    assert np.array_equal(draw_marks(found, [BOX, {"tool": "clear"}, stroke])[found], np.zeros(found.sum(), bool))
+    assert np.array_equal(draw_marks(found, [BOX, {"tool": "clear"}, BOX, {"tool": "detect"}]), found)
+    rubbed = draw_marks(found, [stroke, stroke | {"tool": "eraser", "radius": 6}])
+    assert np.array_equal(rubbed, found)
+    dot = draw_marks(found, [{"tool": "brush", "radius": 0.5, "points": [5.5, 5.5]}])
+    assert dot[5, 5]
+    assert np.argwhere(dot & ~found).max() < 8
 
 
 def test_the_completion_is_not_repeated_until_its_input_changes(start: Start, stub: type[Stub]) -> None:
-    shown = start("seeing.pth", "other one.pth").upload(encode(OCCLUDED))
-    shown.app.run()
+    shown = start("seeing.pth", "other one.pth").upload(encode(OCCLUDED)).run()
     assert stub.runs == 1
-    shown.upload(encode(SQUARE), "mask.png", 1)
+    shown.give_mask(encode(SQUARE))
     assert stub.runs == 2
     shown.app.selectbox[0].select("other one.pth").run()
     assert stub.runs == 3
-    assert np.all(decode(shown.files["room_completed.png"])[SQUARE] == 90)
+    assert np.all(decode(shown.file("room_completed.png"))[SQUARE] == 90)
     assert "marked as missing" in shown.text()  # other weights keep the mask
-    shown.upload(encode(OCCLUDED[:, ::-1]), "mirrored.png")
+    shown.upload(encode(OCCLUDED[:, ::-1]))
     assert stub.runs == 4
     assert "found to be covered" in shown.text()  # another picture does not
+
+
+def test_candidates_are_offered_with_their_likelihoods_where_the_network_draws_samples(
+    start: Start, stub: type[Stub], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert not start("seeing.pth").app.slider
+    one = completion.Completer.__call__
+
+    def several(self: completion.Completer, image: Any, mask: Any = None, samples: int = 1, seed: int = 0) -> Any:
+        result = one(self, image, mask)
+        shades = [np.where(result.mask[..., None], np.uint8(50 * n + seed), result.image) for n in range(1, samples + 1)]
+        return replace(result, image=shades[0], samples=shades, log_likelihood=[-float(n) for n in range(1, samples + 1)])
+
+    monkeypatch.setattr(completion.Completer, "__call__", several)
+    st.cache_resource.clear()
+    shown = start("seeing.pth")
+    shown.app.slider[0].set_value(3).run()
+    shown.app.number_input[0].set_value(5).run()
+    shown.upload(encode(OCCLUDED))
+    assert shown.app.segmented_control[0].options == ["1 (-1.00)", "2 (-2.00)", "3 (-3.00)"]
+    assert np.all(decode(shown.file("room_completed.png"))[SQUARE] == 55)
+    shown.app.segmented_control[0].select("2 (-2.00)").run()
+    assert np.all(decode(shown.file("room_completed.png"))[SQUARE] == 105)
+    assert "room_completed_3.png" in shown.archive("room.zip")
+    st.cache_resource.clear()
+
+
+def test_many_files_are_completed_and_one_that_is_broken_stops_none(start: Start, stub: type[Stub]) -> None:
+    pictures = [OCCLUDED, OCCLUDED[:, ::-1], ROOM, OCCLUDED[::-1]]
+    files = [encode(picture) for picture in pictures]
+    shown = start("seeing.pth").upload(*files[:2], b"this is no picture", *files[2:])
+    assert "**3 of 5** completed, 1 not." in shown.text()
+    assert "not a picture" in shown.text()
+    assert "left as it is" in shown.text()
+    assert shown.text().count("filled in") == 3
+    done = shown.archive("completed.zip")
+    assert list(done) == ["room_completed.png", "room_completed_2.png", "room_completed_3.png"]
+    for picture, completed in zip([pictures[0], pictures[1], pictures[3]], done.values(), strict=True):
+        changed = (completed != picture).any(2)
+        assert np.all(completed[changed] == 60)
+        assert changed.sum() >= SQUARE.sum()
+    assert stub.runs == 3
+    shown.run()
+    assert stub.runs == 3
 
 
 def test_weights_of_training_are_offered_before_named_ones_and_named_ones_chosen(start: Start, stub: type[Stub]) -> None:
@@ -176,28 +341,29 @@ def test_weights_of_training_are_offered_before_named_ones_and_named_ones_chosen
 def test_weights_that_cannot_see_say_who_found_the_occlusion_and_show_no_doubt(start: Start, stub: type[Stub]) -> None:
     shown = start("plain.pth").upload(encode(OCCLUDED))
     assert f"These weights cannot find what is missing; the weights “{DEFAULT}” found it" in shown.text()
-    assert len(shown.captions()) == 3
+    assert shown.component("viewer")["doubt"] is None
 
 
 def test_a_picture_without_an_occlusion_is_said_to_have_none(start: Start, stub: type[Stub]) -> None:
     shown = start("seeing.pth").upload(encode(ROOM))
     assert "Nothing painted over was found" in shown.text()
-    shown.upload(encode(np.zeros((60, 80), np.uint8)), "mask.png", 1)
+    shown.give_mask(encode(np.zeros((60, 80), np.uint8)))
     assert "The mask has no white in it" in shown.text()
-    assert shown.captions() == ["Uploaded"]
+    assert not shown.component("viewer")
     assert stub.runs == 0
+    assert "marked as missing" in shown.mark(BOX).press("Complete").text()
 
 
 def test_a_file_that_is_no_picture_is_named_in_a_sentence(start: Start, stub: type[Stub]) -> None:
-    shown = start("seeing.pth").upload(b"this is no picture", "![x](y) *notes*.jpg")
+    shown = start("seeing.pth").upload(b"this is no picture", name="![x](y) *notes*.jpg")
     assert shown.app.error[0].value.startswith(r"\!\[x\](y) \*notes\*.jpg")  # shown as it is, never as Markdown
     assert "![x](y) *notes*.jpg: not a picture. Expected a readable JPEG" in shown.text()
 
 
 def test_a_mask_of_another_size_is_refused_with_both_sizes(start: Start, stub: type[Stub]) -> None:
-    shown = start("seeing.pth").upload(encode(OCCLUDED)).upload(encode(SQUARE[:30]), "mask.png", 1)
-    assert "the mask is 80 x 30, the picture 80 x 60" in shown.text()
-    assert not shown.captions()
+    shown = start("seeing.pth").upload(encode(OCCLUDED)).give_mask(encode(SQUARE[:30]))
+    assert "the mask is 80 × 30, the picture 80 × 60" in shown.text()
+    assert not shown.component("viewer")
 
 
 def test_weights_that_cannot_be_read_are_named_in_a_sentence(start: Start, tmp_path: Path) -> None:
@@ -213,34 +379,69 @@ def test_without_weights_the_page_says_how_to_train(start: Start) -> None:
     shown = start()
     assert "There are no weights yet" in shown.text()
     assert "python train.py" in shown.text()
-    assert shown.upload(encode(OCCLUDED)).captions() == []
+    assert not shown.upload(encode(OCCLUDED)).component("viewer")
 
 
-def test_examples_are_shown_in_turn_until_a_picture_is_uploaded(start: Start, stub: type[Stub], tmp_path: Path) -> None:
-    assert not start("seeing.pth").app.button
-    (tmp_path / "examples").mkdir()
-    for name in ("bed", "lamp", "sheet"):
-        (tmp_path / "examples" / f"{name}.jpg").write_bytes(encode(OCCLUDED, "JPEG"))
+def test_an_example_is_one_click_and_gives_way_to_an_upload(start: Start, stub: type[Stub]) -> None:
     shown = start("seeing.pth")
-    for name in ("bed", "lamp", "bed"):
-        shown.app.button[0].click().run()
-        assert f"{name}.jpg: drawn by a program, not photographed." in shown.text()
-        assert "Reconstructed" in shown.captions()
-    assert "drawn by a program" not in shown.upload(encode(OCCLUDED)).text()
-    shown.app.button[0].click().run()
-    assert "bed.jpg" in shown.text()
+    names = [picture["name"] for picture in shown.component("gallery")["pictures"]]
+    assert names == sorted(path.name for path in (APP.parent / "examples").glob("*.jpg"))
+    shown.choose("window.jpg")
+    assert "256 × 256 pixels" in shown.text()
+    before, files = np.array(Image.open(APP.parent / "examples" / "window.jpg")), shown.archive("window.zip")
+    known = files["window_mask.png"] == 0
+    assert np.array_equal(files["window_completed.png"][known], before[known])
+    assert "80 × 60 pixels" in shown.upload(encode(OCCLUDED)).text()
+    assert "256 × 256 pixels" in shown.choose("window.jpg", 2).text()
+    shown.choose("../pyproject.toml", 3)
+    assert "256 × 256 pixels" in shown.text()
 
 
-def test_pictures_of_one_pixel_and_of_many_have_previews(start: Start, stub: type[Stub]) -> None:
+def test_a_picture_of_one_pixel_and_a_long_one_are_shown(start: Start, stub: type[Stub]) -> None:
     long = np.full((2, 4000, 3), 200, np.uint8)
     long[:, 1000:1500] = 0
-    shown = start("seeing.pth").upload(encode(long), "long.png")
-    assert "drawn at 640 pixels and enlarged" in shown.text()
-    assert decode(shown.files["long_completed.png"]).shape == long.shape
-    assert "Nothing painted over" in shown.upload(encode(long[:1, :1]), "dot.png").text()
+    shown = start("seeing.pth").upload(encode(long), name="long.png")
+    assert decode(shown.file("long_completed.png")).shape == long.shape
+    assert preview(shown.component("viewer")["after"]).shape == (1, 1280, 3)
+    assert "Nothing painted over" in shown.upload(encode(long[:1, :1]), name="dot.png").text()
+
+
+def test_too_large_a_picture_is_refused_before_it_is_decoded(
+    start: Start, stub: type[Stub], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(intake, "read_image", lambda file: pytest.fail("decoded"))
+    monkeypatch.setattr(intake, "MAX_PIXELS", 4000)
+    shown = start("seeing.pth").upload(encode(OCCLUDED))
+    assert "room.png: 80 × 60 pixels, at most 0 megapixels are read" in shown.text()
+    monkeypatch.setattr(intake, "MAX_BYTES", 1000)
+    assert "at most 0 MB are read" in shown.upload(encode(OCCLUDED)).text()
+
+
+def test_work_is_done_in_turn_and_one_that_fails_stops_none() -> None:
+    worker, order = Worker(), []
+    gate = Event()
+    jobs = [worker.submit(lambda job: gate.wait())]
+    jobs += [worker.submit(lambda job, n=n: order.append(n) or 1 // n) for n in (2, 0, 1)]
+    assert [job.ahead() for job in jobs] == [0, 1, 2, 3]
+    gate.set()
+    assert jobs[3].result() == 1
+    with pytest.raises(ZeroDivisionError):
+        jobs[2].result()
+    assert order == [2, 0, 1]
+    assert [job.ahead() for job in jobs] == [0, 0, 0, 0]
+
+
+def test_two_visitors_share_the_network_and_never_their_pictures(start: Start, stub: type[Stub]) -> None:
+    first, second = start("seeing.pth"), start("seeing.pth")
+    first.upload(encode(OCCLUDED))
+    assert not second.run().component("brush")
+    second.upload(encode(OCCLUDED[:, ::-1]))
+    one, other = (preview(shown.run().component("brush")["image"]) for shown in (first, second))
+    assert np.abs(one.astype(int) - OCCLUDED).mean() < 4
+    assert np.abs(other.astype(int) - OCCLUDED[:, ::-1]).mean() < 4
 
 
 def test_uploads_are_never_written(start: Start, stub: type[Stub], tmp_path: Path) -> None:
     before = set(tmp_path.rglob("*"))
-    start("seeing.pth").upload(encode(OCCLUDED)).upload(encode(SQUARE), "mask.png", 1)
+    start("seeing.pth").upload(encode(OCCLUDED)).give_mask(encode(SQUARE)).mark(BOX).press("Complete")
     assert set(tmp_path.rglob("*")) == before

@@ -235,3 +235,15 @@ def test_the_commands_help_names_every_command():
     result = subprocess.run([sys.executable, "-m", "pixelrnn", "--help"], capture_output=True, text=True, check=True)
     for command in ("complete", "train", "evaluate", "occlude", "demo-data", "models"):
         assert command in result.stdout
+
+
+def test_app_serves_the_page_beside_the_settings_that_come_with_it(pixelrnn, monkeypatch):
+    called = []
+    monkeypatch.setattr(subprocess, "call", lambda command: called.append(command) or 0)
+    assert pixelrnn("app", "--port", 9000, "--weights", "one.pth", "--weights", "two.pth")[0] == 0
+    [command] = called
+    script = Path(command[4])
+    assert command[1:4] == ["-m", "streamlit", "run"]
+    assert (script.parent / ".streamlit" / "config.toml").exists()
+    assert command[command.index("--server.port") + 1] == "9000"
+    assert command[command.index("--") :] == ["--", "--weights", "one.pth", "--weights", "two.pth"]

@@ -6,10 +6,12 @@ import os
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 import json
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache, partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -435,6 +437,25 @@ def _write_text(path: Path, text: str) -> None:
     from .image import write_atomically
 
     write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+
+
+@app.command("app")
+def page(
+    weights: Annotated[
+        list[str] | None, typer.Option(help="Weights of your own to offer as well, several if repeated.")
+    ] = None,
+    port: Annotated[int, typer.Option(help="Port on this machine.")] = 8501,
+    address: Annotated[str, typer.Option(help="0.0.0.0 opens the page to the network.")] = "localhost",
+) -> None:
+    """Serve the page on which pictures are uploaded, marked and completed."""
+    if find_spec("streamlit") is None:
+        raise PixelRNNError("the page needs streamlit. Install it: pip install 'pixelrnn[app]'.")
+    here = Path(__file__).parent
+    home = here / "app" / "home" if (here / "app" / "home").is_dir() else here.parents[1]  # installed, or the repository
+    server = ["--server.port", str(port), "--server.address", address]
+    offered = [word for name in weights or [] for word in ("--weights", name)]
+    command = [sys.executable, "-m", "streamlit", "run", str(home / "app.py"), *server, "--", *offered]
+    raise typer.Exit(subprocess.call(command))
 
 
 @app.command()

@@ -4,7 +4,10 @@ Items are dicts: `image` what the model sees and `target` what it should give, f
 (1, H, W), 1 where missing; `name`. Datasets without a ground truth leave out what they do not have.
 """
 
+import gzip
 import re
+import struct
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -303,3 +306,43 @@ class OccludedPhotographs(Dataset[dict[str, Any]]):
             # torch mirrors planes of pictures many times faster than numpy
             return torch.from_numpy(view).permute(2, 0, 1).flip(2).permute(1, 2, 0).numpy()
         return view
+
+
+class BinarisedDigits(Dataset[dict[str, Any]]):
+    """MNIST as black and white pictures (1, 28, 28), everything missing: each pixel is white with the probability of its grey.
+
+    root: a folder with train-images-idx3-ubyte.gz and t10k-images-idx3-ubyte.gz. part: "train", the first 59,000, drawn afresh
+    at each epoch (`set_epoch`); "valid", the last 1,000, or "test", the 10,000, drawn once.
+    Raises PixelRNNError for a file that is missing or not of that format.
+    """
+
+    def __init__(self, root: str | Path, part: str = "train") -> None:
+        path = Path(root) / f"{'t10k' if part == 'test' else 'train'}-images-idx3-ubyte.gz"
+        try:
+            content = gzip.decompress(path.read_bytes())
+            kind, count, height, width = struct.unpack(">4i", content[:16])
+            digits = np.frombuffer(content, np.uint8, offset=16).reshape(count, height, width)
+        except (OSError, EOFError, zlib.error, struct.error, ValueError) as error:
+            raise PixelRNNError(f"{path}: no readable pictures in MNIST's format ({error}).") from None
+        if kind != 0x803:
+            raise PixelRNNError(f"{path}: expected MNIST's pictures, which begin with 00 00 08 03, got {kind:08x}.")
+        self.digits = {"train": digits[:59_000], "valid": digits[59_000:], "test": digits}[part]
+        self.part, self.epoch = part, 0
+
+    def __len__(self) -> int:
+        return len(self.digits)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Draw other pixels from here on."""
+        self.epoch = epoch
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        rng = np.random.default_rng([self.epoch if self.part == "train" else 0, index])
+        digit = self.digits[index]
+        target = (rng.random(digit.shape) < digit / 255)[None].astype(np.float32)
+        return {"target": torch.from_numpy(target), "mask": torch.ones(target.shape), "name": f"{self.part}_{index}"}
+
+
+def is_mnist(root: Path) -> bool:
+    """Whether `root` holds the digits of MNIST."""
+    return (root / "train-images-idx3-ubyte.gz").is_file()

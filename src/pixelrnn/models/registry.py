@@ -20,22 +20,25 @@ class Prediction(NamedTuple):
 
 
 Model = TypeVar("Model", bound=type[nn.Module])
-_MODELS: dict[str, tuple[type[nn.Module], Any]] = {}
+_MODELS: dict[str, tuple[type[nn.Module], Any, str]] = {}
 
 
-def register(name: str, config: Any) -> Callable[[Model], Model]:
-    """Class decorator: `name` is built by the class from one argument, an instance of the frozen dataclass `config`."""
+def register(name: str, config: Any, kind: str = "completion") -> Callable[[Model], Model]:
+    """Class decorator: `name` is built by the class from one argument, an instance of the frozen dataclass `config`.
+
+    kind: "completion", from a picture to a Prediction, or "autoregressive", with log_prob and sample.
+    """
 
     def add(model: Model) -> Model:
-        _MODELS[name] = (model, config)
+        _MODELS[name] = (model, config, kind)
         return model
 
     return add
 
 
-def list_models() -> list[str]:
-    """Names that create_model knows."""
-    return sorted(_MODELS)
+def list_models(kind: str | None = None) -> list[str]:
+    """Names that create_model knows, of one kind or of both."""
+    return sorted(name for name, (_, _, own) in _MODELS.items() if kind in (None, own))
 
 
 def create_model(name: str, **options: Any) -> nn.Module:
@@ -45,7 +48,7 @@ def create_model(name: str, **options: Any) -> nn.Module:
     """
     if name not in _MODELS:
         raise PixelRNNError(f"no model {name!r}{nearest(name, list_models())} There are: {', '.join(list_models())}.")
-    model, config = _MODELS[name]
+    model, config, _ = _MODELS[name]
     known = [field.name for field in fields(config)]
     for option in options:
         if option not in known:

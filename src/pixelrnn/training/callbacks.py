@@ -30,7 +30,7 @@ class LearningRate(Callback):
     def on_train_batch_start(self, trainer: L.Trainer, module: L.LightningModule, batch: Any, index: int) -> None:
         if self.recipe.schedule == "constant":
             return
-        if self.timer is not None and self.recipe.minutes is not None:
+        if self.timer is not None and self.recipe.minutes:
             over = self.timer.time_elapsed() / (60 * self.recipe.minutes)
         else:
             over = trainer.global_step / trainer.estimated_stepping_batches
@@ -103,7 +103,7 @@ class History(Callback):
             loss.plot(epochs, [row[key] for row in self.rows], marker=".", label=label)
         loss.set(xlabel="epoch", ylabel="loss", title="Loss")
         loss.legend()
-        quality.plot(epochs, [row["hole_psnr"] for row in self.rows], marker=".")
+        quality.plot(epochs, [row.get("hole_psnr", np.nan) for row in self.rows], marker=".")
         quality.set(xlabel="epoch", ylabel="dB", title="PSNR of the missing pixels, validation")
         for key, label in (("structure_rmse", "structure, coarser than 4 px"), ("texture_rmse", "texture, finer")):
             error.plot(epochs, [row.get(key, np.nan) for row in self.rows], marker=".", label=label)

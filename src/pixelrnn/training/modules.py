@@ -8,7 +8,6 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from ..data import OccludedPhotographs
 from ..losses import (
     combined_loss,
     deviation_loss,
@@ -25,12 +24,31 @@ from .recipe import Recipe
 HOLE_LOSSES = {"hole_l1": hole_l1_loss, "hole_rmse": hole_rmse_loss}
 
 
-class CompletionModule(L.LightningModule):
-    """One completion model under one recipe."""
+class RecipeModule(L.LightningModule):
+    """One model under one recipe: its optimiser, its config in checkpoints, other occlusions at each epoch."""
 
     def __init__(self, model: nn.Module, recipe: Recipe) -> None:
         super().__init__()
         self.model, self.recipe = model, recipe
+
+    def on_train_epoch_start(self) -> None:
+        for part in self.trainer.train_dataloader.dataset.datasets:  # type: ignore[union-attr]
+            if hasattr(part, "set_epoch"):
+                part.set_epoch(self.current_epoch)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["config"] = asdict(self.model.config)  # type: ignore[call-overload]
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        rate = self.recipe.learning_rate
+        return torch.optim.Adam([{"params": list(self.parameters()), "peak": rate}], lr=rate)
+
+
+class CompletionModule(RecipeModule):
+    """A completion model under one recipe."""
+
+    def __init__(self, model: nn.Module, recipe: Recipe) -> None:
+        super().__init__(model, recipe)
         self.first_pictures: torch.Tensor | None = None  # (N, 3, 3, H, W) of the last validation: occluded, completed, original
 
     def loss(self, prediction: Prediction, batch: dict[str, Any]) -> torch.Tensor:
@@ -116,18 +134,6 @@ class CompletionModule(L.LightningModule):
             union = (seen | true).sum(dim=(1, 2, 3)).clamp_min(1)
             figures["mask_iou"] = ((seen & true).sum(dim=(1, 2, 3)) / union).mean()
         self.log_dict(figures, on_epoch=True, on_step=False, batch_size=len(target))
-
-    def on_train_epoch_start(self) -> None:
-        for part in self.trainer.train_dataloader.dataset.datasets:  # type: ignore[union-attr]
-            if isinstance(part, OccludedPhotographs):
-                part.set_epoch(self.current_epoch)
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint["config"] = asdict(self.model.config)  # type: ignore[call-overload]
-
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        rate = self.recipe.learning_rate
-        return torch.optim.Adam([{"params": list(self.parameters()), "peak": rate}], lr=rate)
 
 
 def detailed(prediction: Prediction) -> torch.Tensor:

@@ -9,7 +9,17 @@ import numpy as np
 import yaml
 from torch.utils.data import ConcatDataset, Dataset
 
-from ..data import OccludedPhotographs, Pair, PairedDataset, find_pairs, is_paired, split, split_by_number
+from ..data import (
+    BinarisedDigits,
+    OccludedPhotographs,
+    Pair,
+    PairedDataset,
+    find_pairs,
+    is_mnist,
+    is_paired,
+    split,
+    split_by_number,
+)
 from ..errors import PixelRNNError, nearest
 from ..image import list_images
 from ..models import create_model
@@ -104,9 +114,11 @@ def read_recipe(path: Path | None, overrides: Sequence[str] = ()) -> tuple[Recip
 def make_datasets(
     folders: Sequence[Path], recipe: Recipe
 ) -> tuple[ConcatDataset[dict[str, Any]], ConcatDataset[dict[str, Any]]]:
-    """(training, validation) from folders in the paired layout or of clean photographs."""
+    """(training, validation) from folders in the paired layout or of clean photographs, or from the one of MNIST."""
     pairs: tuple[list[Pair], list[Pair]] = ([], [])
     photographs: tuple[list[Path], list[Path]] = ([], [])
+    if len(folders) == 1 and is_mnist(folders[0]):
+        return ConcatDataset([BinarisedDigits(folders[0], "train")]), ConcatDataset([BinarisedDigits(folders[0], "valid")])
     for folder in folders:
         if not folder.is_dir():
             raise PixelRNNError(

@@ -27,6 +27,7 @@ from ..weights import bundled_weights
 from . import storage
 from .adversarial import AdversarialModule
 from .callbacks import History, LearningRate, running_average
+from .likelihood import LikelihoodModule
 from .modules import CompletionModule
 from .recipe import Recipe, make_datasets
 from .storage import SplitCheckpointIO
@@ -50,7 +51,8 @@ def train(
     console: Console | None = None,
 ) -> Path:
     """Train, and write to `out`: optimized_pixelrnn.pth (plain state dict) and .safetensors (ours) of the epoch with the best
-    hole PSNR in validation (the best IoU where the detector alone is trained, the last where a discriminator judges),
+    hole PSNR in validation (the best IoU where the detector alone is trained, the last where a discriminator judges, the most
+    likely validation pictures for an autoregressive model),
     metrics.csv, loss_curve.png, pictures/ and checkpoints/. Returns the path of the .safetensors.
 
     resume: go on from out/checkpoints/last.ckpt, whatever the recipe starts from. Ctrl-C writes all of that, too, then raises
@@ -64,6 +66,7 @@ def train(
     if resume and not last.is_file():
         raise PixelRNNError(f"{last}: nothing to go on from. Start without --resume.")
     model, source = _start(recipe, options, last if resume else None)
+    by_likelihood = hasattr(model, "log_prob")
     if not hasattr(model, "fill") and (recipe.part != "all" or recipe.guided):
         raise PixelRNNError(f"part, guided: model {recipe.model} has no detector and takes no guide. Leave them out.")
     model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -73,8 +76,9 @@ def train(
     timer = Timer(timedelta(minutes=recipe.minutes) if recipe.minutes else None, interval="step", verbose=False)
     history = History(out, console, timer)
     adversarial = bool(recipe.realness_weight or recipe.feature_weight)
-    measure = "mask_iou" if recipe.part == "detector" else "hole_psnr"
-    best = ModelCheckpoint(out / "checkpoints", "best", monitor=measure, mode="max", enable_version_counter=False)
+    measure = "val_loss" if by_likelihood else "mask_iou" if recipe.part == "detector" else "hole_psnr"
+    mode = "min" if by_likelihood else "max"
+    best = ModelCheckpoint(out / "checkpoints", "best", monitor=measure, mode=mode, enable_version_counter=False)
     newest = ModelCheckpoint(out / "checkpoints", "last", save_on_exception=True, enable_version_counter=False)
     callbacks: list[Callback] = [timer, LearningRate(recipe, timer), history, best, newest]
     if recipe.ema:
@@ -107,11 +111,12 @@ def train(
         highlight=False,
         soft_wrap=True,
     )
+    module = LikelihoodModule if by_likelihood else AdversarialModule if adversarial else CompletionModule
     interrupted = False
     try:
         _fit(
             trainer,
-            (AdversarialModule if adversarial else CompletionModule)(model, recipe),
+            module(model, recipe),
             DataLoader(
                 train_data,
                 sampler=EpochShuffle(len(train_data), recipe.seed),

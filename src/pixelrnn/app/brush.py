@@ -1,0 +1,83 @@
+"""The brush: the photograph with what is missing tinted, to be marked by hand; and the marks as a mask.
+
+A mark is a dict with a `tool`: "brush" or "eraser" with a `radius` and `points` [x, y, x, y, ...], "box" with the `points` of
+two corners, "clear", or "detect", which goes back to what was found. Lengths are in pixels of the photograph.
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+import streamlit as st
+from PIL import Image, ImageDraw
+
+from ..errors import PixelRNNError
+from .components import define
+
+Mark = dict[str, Any]
+MAX_MARKS, MAX_NUMBERS = 2000, 400_000  # far more than a hand makes
+_component = define("brush")
+
+
+def brush(revision: str, size: tuple[int, int], photograph: str, found: str) -> list[Mark]:
+    """Show the brush and give the marks made on it so far, oldest first.
+
+    revision: names the photograph and what was found in it; another one starts without marks. size: width and height in pixels.
+    photograph: data URL of a preview. found: data URL of a preview of the mask, white where missing, else transparent.
+    Raises PixelRNNError for marks that no brush makes.
+    """
+    state, key = st.session_state, "brush"
+    kept: dict[str, Any] = state.get("marks", {})
+    marks: list[Mark] = kept["marks"] if kept.get("rev") == revision else []
+    data = {"rev": revision, "width": size[0], "height": size[1], "image": photograph, "found": found, "marks": marks}
+    sent = _component(key=key, data=data, default={"marks": None}, on_marks_change=lambda: None).marks
+    if sent and sent.get("rev") == revision:  # else it is of the photograph before
+        marks = _checked(sent.get("marks"), max(size))
+    state.marks = {"rev": revision, "marks": marks}
+    return marks
+
+
+def draw_marks(found: np.ndarray, marks: list[Mark]) -> np.ndarray:
+    """What is missing, bool (H, W), after `marks` were made on what was `found`, bool (H, W)."""
+    restarts = [number for number, mark in enumerate(marks) if mark["tool"] in ("clear", "detect")]
+    start = restarts[-1] if restarts else -1
+    if not marks[start + 1 :] and (start < 0 or marks[start]["tool"] == "detect"):
+        return found
+    blank = start >= 0 and marks[start]["tool"] == "clear"
+    canvas = Image.fromarray(np.zeros_like(found) if blank else found).convert("L")
+    pen = ImageDraw.Draw(canvas)
+    for mark in marks[start + 1 :]:
+        if mark["tool"] == "box":
+            (left, right), (top, bottom) = (sorted(map(round, mark["points"][axis::2])) for axis in (0, 1))
+            pen.rectangle([left, top, max(left, right - 1), max(top, bottom - 1)], 255)  # Pillow includes the last pixel
+            continue
+        points = [value - 0.5 for value in mark["points"]]  # a canvas counts from the corner of a pixel, Pillow from its middle
+        ink, radius = 255 * (mark["tool"] == "brush"), mark["radius"]
+        if len(points) > 2:
+            pen.line(points, ink, max(1, round(2 * radius)))
+        for x, y in zip(points[0::2], points[1::2], strict=True):
+            pen.ellipse([x - radius, y - radius, x + radius, y + radius], ink)
+    return np.asarray(canvas) > 0
+
+
+def _checked(marks: object, side: int) -> list[Mark]:
+    """Marks as a browser sent them, which may be anything."""
+
+    def is_number(value: object) -> bool:
+        return isinstance(value, (int, float)) and math.isfinite(value) and abs(value) <= 10 * side
+
+    def is_mark(mark: object) -> bool:
+        if not isinstance(mark, dict):
+            return False
+        tool, points = mark.get("tool"), mark.get("points")
+        if tool in ("clear", "detect"):
+            return True
+        if not isinstance(points, list) or not points or len(points) % 2 or not all(map(is_number, points)):
+            return False
+        return (tool == "box" and len(points) == 4) or (tool in ("brush", "eraser") and is_number(mark.get("radius")))
+
+    if not isinstance(marks, list) or len(marks) > MAX_MARKS or not all(map(is_mark, marks)):
+        raise PixelRNNError("what was marked cannot be read. Load the page again.")
+    if sum(len(mark.get("points", ())) for mark in marks) > MAX_NUMBERS:
+        raise PixelRNNError("too much was marked by hand. Clear it, or upload a mask.")
+    return marks

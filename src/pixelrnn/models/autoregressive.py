@@ -1,0 +1,248 @@
+"""PixelRNN: a picture as a product of conditional probabilities, one pixel and channel after the other.
+
+After van den Oord, Kalchbrenner and Kavukcuoglu, "Pixel Recurrent Neural Networks" (2016): a 7 x 7 convolution with mask A,
+residual blocks, 1 x 1 layers, a distribution over the levels of each channel, R before G before B. The three models differ in
+their blocks alone: row_lstm.py, diagonal_bilstm.py, pixelcnn.py.
+
+Beyond the paper, a picture may have a hole. An encoder reads what is known on every side of it, which raster order alone cannot
+see, and its features are added inside every block. So the model gives p(missing pixels | known pixels), exactly: each missing
+pixel given all known ones and the missing ones before it. Without an encoder it gives p(picture), as in the paper.
+
+Departures: groups of features are as even as can be, for widths that three does not divide; levels enter as numbers in [-1, 1];
+the distribution may be a mixture of logistics.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from .layers import Block, GatedScan, pull_push
+from .likelihood import create_likelihood, uniform
+from .masked import MaskedConv2d, Part, Window
+
+
+@dataclass(frozen=True)
+class AutoregressiveConfig:
+    """channels, levels: of the pictures. features: h, where blocks pass on 2 h and LSTMs hold h; depth: blocks. head_features:
+    of the 1 x 1 layer before the distribution. likelihood: "softmax", or "logistics" with `components`. encoder_features,
+    encoder_depth: of the encoder that reads the known pixels; 0 features for none.
+    """
+
+    channels: int = 3
+    levels: int = 256
+    features: int = 32
+    depth: int = 7
+    head_features: int = 64
+    likelihood: str = "softmax"
+    components: int = 8
+    encoder_features: int = 48
+    encoder_depth: int = 4
+
+
+class Evaluated(Protocol):
+    """A block evaluated position by position, row after row; see Window. Everything is (B, columns, features)."""
+
+    def next_row(self) -> None: ...
+
+    def __call__(self, x: torch.Tensor, start: int, part: Part) -> torch.Tensor: ...
+
+
+class Encoder(nn.Module):
+    """What is known of a picture, for every position: ConvNeXt blocks around a scan over rows and columns.
+
+    Picture with nothing under the hole, a first guess of the whole, both (B, C, H, W), and mask (B, 1, H, W) to
+    (B, features, H, W).
+    """
+
+    def __init__(self, channels: int, features: int, depth: int) -> None:
+        super().__init__()
+        blocks = [Block(features) for _ in range(depth)]
+        scan = GatedScan(features, features // 2, nn.GRU)
+        self.layers = nn.Sequential(
+            nn.Conv2d(2 * channels + 1, features, 3, padding=1), *blocks[: depth // 2], scan, *blocks[depth // 2 :]
+        )
+
+    def forward(self, known: torch.Tensor, guess: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        features: torch.Tensor = self.layers(torch.cat([known, 2 * guess - 1, mask], dim=1))
+        return features
+
+
+class Autoregressive(nn.Module):
+    """What the three models share. Pictures are (B, C, H, W) with levels k / (levels - 1) in [0, 1]; masks (B, 1, H, W) in
+    {0, 1}, 1 where missing, and None where all is.
+
+    block(config) builds a block: a Module from (x (B, 2 h, H, W), condition (B, encoder_features, H, W) or None) to the same
+    shape as x, whose `evaluated(condition, batch, width)` is its Evaluated twin.
+    """
+
+    block: Callable[[AutoregressiveConfig], nn.Module]
+
+    def __init__(self, config: AutoregressiveConfig) -> None:
+        super().__init__()
+        if config.features < config.channels:
+            raise ValueError(f"features must be at least the {config.channels} channels, got {config.features}")
+        self.config = config
+        self.likelihood = create_likelihood(config.likelihood, config.levels, config.components)
+        wide, channels, outputs = 2 * config.features, config.channels, config.channels * self.likelihood.parameters
+        self.first = MaskedConv2d("A", channels, wide, (7, 7), channels)
+        self.blocks = nn.ModuleList(type(self).block(config) for _ in range(config.depth))
+        self.head = MaskedConv2d("B", wide, config.head_features, channels=channels)
+        self.last = MaskedConv2d("B", config.head_features, outputs, channels=channels)
+        self.encoder = Encoder(channels, config.encoder_features, config.encoder_depth) if config.encoder_features else None
+        if config.likelihood == "logistics":  # apart from the start, or all components learn the same
+            with torch.no_grad():
+                spread = torch.linspace(-0.8, 0.8, config.components).repeat(channels, 1)
+                self.last.bias.view(channels, 3, -1)[:, 1] += spread  # type: ignore[union-attr]
+
+    def condition(
+        self, image: torch.Tensor, mask: torch.Tensor | None, guess: torch.Tensor | None = None
+    ) -> torch.Tensor | None:
+        """The encoder's features (B, encoder_features, H, W), which nothing under the mask has an effect on; None without one.
+
+        guess: (B, C, H, W) in [0, 1], what may be in the hole, made from known pixels alone; a smooth fill by default.
+        """
+        if self.encoder is None:
+            return None
+        mask = torch.ones_like(image[:, :1]) if mask is None else mask
+        known = torch.where(mask > 0, 0, image)  # not a product: what is missing may be anything, NaN too
+        guess = pull_push(known, mask) if guess is None else guess
+        features: torch.Tensor = self.encoder(
+            torch.where(mask > 0, 0, 2 * image - 1), torch.where(mask > 0, guess, known), mask
+        )
+        return features
+
+    def features(self, image: torch.Tensor, condition: torch.Tensor | None) -> torch.Tensor:
+        """What the last block says, (B, 2 h, H, W), each position of the pixels before it and, in groups, of its own."""
+        x: torch.Tensor = self.first(2 * image - 1)
+        for block in self.blocks:
+            x = block(x, condition)
+        return x
+
+    def parameters_at(self, features: torch.Tensor) -> torch.Tensor:
+        """The distributions of loose positions: (N, 2 h) to (N, C, P)."""
+        last = self.last.at(F.relu(self.head.at(F.relu(features))))
+        return last.view(-1, self.config.channels, self.likelihood.parameters)
+
+    def log_prob(
+        self, image: torch.Tensor, mask: torch.Tensor | None = None, guess: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Nats (B,) of the missing pixels of `image` given the known ones; `image` shows the missing ones, too, and is rounded
+        to levels there. 0 where nothing is missing. guess: as in `condition`."""
+        levels = self.config.levels - 1
+        features = self.features(image, self.condition(image, mask, guess)).permute(0, 2, 3, 1)  # (B, H, W, 2 h)
+        missing = torch.ones_like(image[:, 0]).bool() if mask is None else mask[:, 0] > 0  # (B, H, W)
+        level = (image * levels).round().long().clamp(0, levels).permute(0, 2, 3, 1)
+        nats = self.likelihood.log_prob(self.parameters_at(features[missing]), level[missing]).sum(dim=1)  # (N,)
+        owner = missing.nonzero()[:, 0]
+        return nats.new_zeros(len(image)).index_add(0, owner, nats)
+
+    @torch.no_grad()
+    def sample(
+        self,
+        image: torch.Tensor,
+        mask: torch.Tensor | None = None,
+        generator: torch.Generator | None = None,
+        temperature: float = 1.0,
+        guess: torch.Tensor | None = None,
+        cached: bool = True,
+        progress: Callable[[float], Any] = lambda share: None,
+    ) -> torch.Tensor:
+        """`image` with its missing pixels drawn, (B, C, H, W); known ones as they are, and what lies under the mask is not
+        looked at.
+
+        generator: on the CPU. temperature: above 0; below 1, likely pixels become likelier. cached: each pixel costs one
+        position; without, a whole picture for each channel, the plain loop to check against. progress: told the share that is
+        done, in (0, 1]. Raises ValueError for a temperature that is not positive.
+        """
+        if not temperature > 0:
+            raise ValueError(f"temperature must be above 0, got {temperature}")
+        missing = torch.ones_like(image[:, 0]).bool() if mask is None else mask[:, 0] > 0  # (B, H, W)
+        condition = self.condition(image, mask, guess)
+        image = torch.where(missing[:, None], 0, image)
+        wanted = missing.any(dim=0)  # (H, W), by any picture of the batch
+        evaluation = (_Cached if cached else _Plain)(self, image, condition)
+        rows, done, total = wanted.any(dim=1).nonzero().flatten().tolist(), 0, int(wanted.sum())
+        for row in range(rows[-1] + 1 if rows else 0):
+            evaluation.next_row(row)
+            column = 0
+            while column < wanted.shape[1]:
+                if not wanted[row, column]:
+                    end = column + 1
+                    while end < wanted.shape[1] and not wanted[row, end]:
+                        end += 1
+                    evaluation.skip(row, column, end)
+                    column = end
+                    continue
+                here = missing[:, row, column]
+                for channel in range(self.config.channels):
+                    parameters = evaluation.parameters(row, column, channel)  # (B, P)
+                    noise = uniform(tuple(parameters.shape), generator).to(parameters)
+                    level = self.likelihood.sample(parameters, noise, temperature)
+                    value = level.to(image.dtype) / (self.config.levels - 1)
+                    image[:, channel, row, column] = torch.where(here, value, image[:, channel, row, column])
+                evaluation.skip(row, column, column + 1, drawn=True)
+                column, done = column + 1, done + 1
+                progress(done / total)
+        return image
+
+
+class _Plain:
+    """The whole picture, again for each channel of each pixel."""
+
+    def __init__(self, model: Autoregressive, image: torch.Tensor, condition: torch.Tensor | None) -> None:
+        self.model, self.image, self.condition = model, image, condition
+
+    def next_row(self, row: int) -> None:
+        pass
+
+    def skip(self, row: int, start: int, end: int, drawn: bool = False) -> None:
+        pass
+
+    def parameters(self, row: int, column: int, channel: int) -> torch.Tensor:
+        features = self.model.features(self.image, self.condition)
+        return self.model.parameters_at(features.permute(0, 2, 3, 1).flatten(0, 2)).view(
+            len(self.image), *self.image.shape[2:], self.model.config.channels, -1
+        )[:, row, column, channel]
+
+
+class _Cached:
+    """One position at a time: every layer keeps what later positions need of it, and each group of features is computed once,
+    as soon as the channels before it are known."""
+
+    def __init__(self, model: Autoregressive, image: torch.Tensor, condition: torch.Tensor | None) -> None:
+        batch, width = len(image), image.shape[3]
+        self.image = image
+        self.first = Window(model.first, batch, width)
+        self.blocks: list[Evaluated] = [block.evaluated(condition, batch, width) for block in model.blocks]  # type: ignore[operator]
+        self.head, self.last = Window(model.head, batch, width), Window(model.last, batch, width)
+        self.begun = False
+
+    def next_row(self, row: int) -> None:
+        if self.begun:
+            for layer in (self.first, *self.blocks, self.head, self.last):
+                layer.next_row()
+        self.begun = True
+
+    def _pixels(self, row: int, start: int, end: int) -> torch.Tensor:
+        return 2 * self.image[:, :, row, start:end].transpose(1, 2) - 1
+
+    def skip(self, row: int, start: int, end: int, drawn: bool = False) -> None:
+        """Take in pixels that are known, or `drawn` by now, whose features were computed on the way."""
+        self.first.write(self._pixels(row, start, end), start, slice(None))
+        if not drawn:
+            x = self.first.read(start, end, slice(None))
+            for block in self.blocks:
+                x = block(x, start, slice(None))
+
+    def parameters(self, row: int, column: int, channel: int) -> torch.Tensor:
+        if channel:
+            self.first.write(self._pixels(row, column, column + 1), column, slice(None))
+        x = self.first.read(column, column + 1, channel)
+        for block in self.blocks:
+            x = block(x, column, channel)
+        x = F.relu(self.head(F.relu(x), column, channel))
+        return self.last(x, column, channel)[:, 0]
