@@ -26,10 +26,14 @@ MEGAPIXELS = (1, 4, 12, 24, 100)
 
 
 def photograph(megapixels: float) -> np.ndarray:
-    """A rendered room, brought to its size, with three black squares of 1% of its pixels each."""
-    room = render_bedroom(np.random.default_rng(302), 256)[:192]
+    """A rendered room, brought to its size and with the grain of a sensor, with three black squares of 1% of its pixels each."""
+    rng = np.random.default_rng(302)
+    room = render_bedroom(rng, 256)[:192]
     height = round((megapixels * 1e6 * 3 / 4) ** 0.5)
     picture, side = resize(room, height * 4 // 3, height).copy(), round((megapixels * 1e4) ** 0.5)
+    for top in range(0, height, 256):  # in strips, so that the peak is that of completing
+        strip = picture[top : top + 256]
+        strip[:] = np.clip(strip + rng.normal(0, 4, strip.shape).astype(np.float32), 1, 255)
     for y, x in ((0.2, 0.15), (0.55, 0.45), (0.3, 0.75)):
         top, left = int(y * height), int(x * height * 4 / 3)
         picture[top : top + side, left : left + side] = 0

@@ -116,12 +116,15 @@ class Completer:
         grown: with the ring around it that may hold some of its colour, as filling needs it; else the occlusion itself.
         """
         factor = max(1.0, max(picture.shape[:2]) / DETECT_SIDE)
-        seen, source = self._look(_reduced(picture, factor), grown or factor > 1)
+        seen, source = self._look(_reduced(picture, factor), grown and factor == 1)
         if factor == 1:
             return seen, source
         found = np.zeros(picture.shape[:2], bool)
+        inside = seen & ~grow(~seen, 2)  # a nearer look may lose it: the middle of what fills the view is like any surface
         for box in groups(seen):
             self._look_closer(picture, box, factor, grown, found)
+            top, left, bottom, right = (int(edge * factor) for edge in box)
+            found[top:bottom, left:right] |= resize(inside[box.slices], right - left, bottom - top)
         return found, source
 
     def _look_closer(self, picture: np.ndarray, box: Box, factor: float, grown: bool, found: np.ndarray) -> None:

@@ -21,7 +21,7 @@ MARGIN = 48, 0.5  # context on each side of a hole: pixels at the network's scal
 WIDTH = 176  # pixels; a wider hole is filled coarsely first,
 COARSE = 128  # at this width,
 FINE = 300  # and then finer up to this one: beyond, the network adds nothing to its guide
-TILE, FADE = 256, 32  # pixels a side of a tile, and over which it fades into its neighbours
+TILE, FADE = 448, 32  # pixels a side of a tile, and over which it fades into its neighbours
 GUIDE = 8  # a guide has a pixel for so many of the tile's
 FEW = 64  # groups of holes; more are completed as one
 
@@ -69,7 +69,7 @@ def fill(network: Network, picture: np.ndarray, missing: np.ndarray, guide: np.n
     """
     deviation: np.ndarray | None = np.zeros(missing.shape, np.float32)
     for box in groups(missing):
-        width = _width(missing[box.slices])
+        width = _width(missing, box)
         scale = 1.0 if width <= WIDTH else COARSE / width
         part = _around(box, int(max(MARGIN[0] / scale, MARGIN[1] * min(width, WIDTH / scale))), missing.shape)
         scale = min(scale, WORK_SIDE / max(part.size))
@@ -168,11 +168,15 @@ def _cut(guide: np.ndarray, part: Box, shape: tuple[int, ...]) -> np.ndarray:
 
 def _tiles(hole: np.ndarray) -> Iterator[Box]:
     """Overlapping tiles that hold the end of a hole; further inside, a finer level has nothing to go by."""
-    rows, columns = (sorted({*range(0, max(1, side - TILE), TILE - 2 * FADE), max(0, side - TILE)}) for side in hole.shape)
+    whole = _around(_bounds(hole), MARGIN[0], hole.shape)
+    rows, columns = (
+        sorted({*range(start, max(start + 1, end - TILE), TILE - 2 * FADE), max(start, end - TILE)})
+        for start, end in zip(whole[:2], whole[2:], strict=True)
+    )
     for top in rows:
         for left in columns:
             tile = Box(
-                top // GRAIN * GRAIN, left // GRAIN * GRAIN, min(hole.shape[0], top + TILE), min(hole.shape[1], left + TILE)
+                top // GRAIN * GRAIN, left // GRAIN * GRAIN, min(whole.bottom, top + TILE), min(whole.right, left + TILE)
             )
             inside = hole[tile.slices]
             if inside.any() and not inside.all():
@@ -238,10 +242,15 @@ def _components(missing: np.ndarray) -> list[Box]:
                     queue.append(near)
         ys, xs = zip(*own, strict=True)
         rough = Box(min(ys) * cell, min(xs) * cell, (max(ys) + 1) * cell, (max(xs) + 1) * cell)
-        inside = missing[rough.slices]
-        rows, columns = np.flatnonzero(inside.any(axis=1)), np.flatnonzero(inside.any(axis=0))
-        boxes.append(Box(rough.top + rows[0], rough.left + columns[0], rough.top + rows[-1] + 1, rough.left + columns[-1] + 1))
+        inside = _bounds(missing[rough.slices])
+        boxes.append(Box(*(edge + start for edge, start in zip(inside, rough[:2] * 2, strict=True))))
     return sorted(boxes)
+
+
+def _bounds(missing: np.ndarray) -> Box:
+    """The box around the missing pixels, of which there are some."""
+    rows, columns = (np.flatnonzero(missing.any(axis=axis)).tolist() for axis in (1, 0))
+    return Box(rows[0], columns[0], rows[-1] + 1, columns[-1] + 1)
 
 
 def _union(*boxes: Box) -> Box:
@@ -260,13 +269,14 @@ def _around(box: Box, margin: int, shape: tuple[int, ...]) -> Box:
     return Box(*low, *high)
 
 
-def _width(missing: np.ndarray) -> int:
-    """Twice the greatest distance of a missing pixel from a known one, about; the picture's border is no known pixel."""
-    step = -(-max(missing.shape) // 128)
-    left, depth = missing[::step, ::step], 0
+def _width(missing: np.ndarray, box: Box) -> int:
+    """Twice the greatest distance of a pixel missing in `box` from a known one, about; the picture's border is no known pixel."""
+    inside = missing[box.slices]
+    step = -(-max(inside.shape) // 128)
+    beyond = [(int(start > 0), int(end < side)) for start, end, side in zip(box[:2], box[2:], missing.shape, strict=True)]
+    left, depth = np.pad(inside[::step, ::step], beyond), 0  # what borders on the box is known, but for the picture's end
+    if left.all():  # what is known falls between the steps
+        return int(max(inside.shape))
     while left.any():
-        eroded = ~grow(~left, 1)
-        if eroded.sum() == left.sum():  # nothing is known here
-            break
-        left, depth = eroded, depth + 1
+        left, depth = ~grow(~left, 1), depth + 1
     return (2 * depth - 1) * step
