@@ -26,7 +26,7 @@ MEGAPIXELS = (1, 4, 12, 24, 100)
 
 
 def photograph(megapixels: float) -> np.ndarray:
-    """A rendered room, brought to its size and with the grain of a sensor, with three black squares of 1% of its pixels each."""
+    """A rendered room, brought to its size, grainy as from a sensor, with three black squares of 1% of its pixels each."""
     rng = np.random.default_rng(302)
     room = render_bedroom(rng, 256)[:192]
     height = round((megapixels * 1e6 * 3 / 4) ** 0.5)

@@ -167,7 +167,7 @@ def _cut(guide: np.ndarray, part: Box, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def _tiles(hole: np.ndarray) -> Iterator[Box]:
-    """Overlapping tiles that hold the end of a hole; further inside, a finer level has nothing to go by."""
+    """Overlapping tiles around the holes that hold the end of one; further inside, a finer level has nothing to go by."""
     whole = _around(_bounds(hole), MARGIN[0], hole.shape)
     rows, columns = (
         sorted({*range(start, max(start + 1, end - TILE), TILE - 2 * FADE), max(start, end - TILE)})
@@ -270,7 +270,7 @@ def _around(box: Box, margin: int, shape: tuple[int, ...]) -> Box:
 
 
 def _width(missing: np.ndarray, box: Box) -> int:
-    """Twice the greatest distance of a pixel missing in `box` from a known one, about; the picture's border is no known pixel."""
+    """Twice the greatest distance, about, of a pixel missing in `box` from a known one; the picture's border is none."""
     inside = missing[box.slices]
     step = -(-max(inside.shape) // 128)
     beyond = [(int(start > 0), int(end < side)) for start, end, side in zip(box[:2], box[2:], missing.shape, strict=True)]
