@@ -1,8 +1,8 @@
 """Holes of any size in pictures of any size: around each group of holes as much context as decides its content, at the scale
 the network was trained for, in bounded memory.
 
-A hole that is larger than those in training is filled coarsely first; each finer level takes the one before as its guide, tile
-by tile, and every tile fades into what is there already. Pictures are RGB uint8 (H, W, 3), masks bool (H, W), True is missing.
+A hole that is larger than those in training is filled at a smaller scale; where one call cannot hold it at that scale, it is
+filled coarsely first, each finer level takes the one before as its guide, tile by tile, and every tile fades into what is there. Pictures are RGB uint8 (H, W, 3), masks bool (H, W), True is missing.
 """
 
 from collections import deque
@@ -13,14 +13,13 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from PIL import Image
 
-from .image import grow, paste_known, resize, to_float, to_uint8
+from .image import blank, grow, paste_known, resize, to_float, to_uint8
 
 WORK_SIDE = 640  # no call of the network sees a longer side
 GRAIN = 16  # context begins and ends at multiples, on which the network's coarsest grid lies
 MARGIN = 48, 0.5  # context on each side of a hole: pixels at the network's scale, or this share of its width where that is more
-WIDTH = 176  # pixels; a wider hole is filled coarsely first,
-COARSE = 128  # at this width,
-FINE = 300  # and then finer up to this one: beyond, the network adds nothing to its guide
+WIDTH = 176  # pixels; a wider hole is filled at this width, its length allowing,
+FINE = 300  # or coarsely first and then finer up to this one: beyond, the network adds nothing to its guide
 TILE, FADE = 448, 32  # pixels a side of a tile, and over which it fades into its neighbours
 GUIDE = 8  # a guide has a pixel for so many of the tile's
 FEW = 64  # groups of holes; more are completed as one
@@ -70,7 +69,7 @@ def fill(network: Network, picture: np.ndarray, missing: np.ndarray, guide: np.n
     deviation: np.ndarray | None = np.zeros(missing.shape, np.float32)
     for box in groups(missing):
         width = _width(missing, box)
-        scale = 1.0 if width <= WIDTH else COARSE / width
+        scale = 1.0 if width <= WIDTH else WIDTH / width
         part = _around(box, int(max(MARGIN[0] / scale, MARGIN[1] * min(width, WIDTH / scale))), missing.shape)
         scale = min(scale, WORK_SIDE / max(part.size))
         coarse = None if guide is None else _cut(guide, part, missing.shape)
@@ -97,7 +96,7 @@ def _call(
     network: Network, picture: np.ndarray, hole: np.ndarray, guide: np.ndarray | None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
     """The picture with its hole filled, the hole, the deviation there."""
-    output = network(to_float(paste_known(picture, np.zeros_like(picture), hole)), hole, guide)
+    output = network(to_float(blank(picture, hole)), hole, guide)
     deviation = None if output.log_std is None else np.exp(output.log_std)
     return paste_known(picture, to_uint8(output.image), hole), hole, deviation
 
@@ -132,7 +131,7 @@ def _paste(level: Level, view: np.ndarray, missing: np.ndarray, deviation: np.nd
             place = (strip.left * scale[1], strip.top * scale[0], strip.right * scale[1], strip.bottom * scale[0])
             bring = partial(_resize, width=strip.size[0], height=strip.size[1], place=place)
             filled, spread = bring(level.picture), None if level.deviation is None else bring(level.deviation)
-        view[strip.slices][hole] = filled[hole]
+        np.copyto(view[strip.slices], filled, where=hole[..., None])
         if deviation is not None and spread is not None:
             deviation[strip.slices][hole] = spread[hole]
 
@@ -143,12 +142,16 @@ def _at_scale(view: np.ndarray, missing: np.ndarray, scale: float) -> tuple[np.n
         return view, missing
     height, width = (max(1, round(side * scale)) for side in missing.shape)
     factor = max(1, int(1 / scale))
-    edges = [np.arange(0, side, factor) for side in missing.shape]
-    hole = np.logical_or.reduceat(np.logical_or.reduceat(missing, edges[1], axis=1), edges[0], axis=0)
-    small = shrink(view, factor)
+    hole = _any_of(missing, factor)
     # a filter no wider than the mask's own, and blank holes, so that nothing of what is covered leaks out
-    small = paste_known(small, np.zeros_like(small), hole)
-    return _resize(small, width, height), resize(hole, width, height)
+    return _resize(blank(shrink(view, factor), hole), width, height), resize(hole, width, height)
+
+
+def _any_of(missing: np.ndarray, factor: int) -> np.ndarray:
+    """bool (ceil(H / factor), ceil(W / factor)): where any of `factor` x `factor` pixels is missing."""
+    for axis in (1, 0) if factor > 1 else ():  # along rows first: that is faster
+        missing = np.logical_or.reduceat(missing, np.arange(0, missing.shape[axis], factor), axis=axis)
+    return missing
 
 
 def _resize(array: np.ndarray, width: int, height: int, place: tuple[float, float, float, float] | None = None) -> np.ndarray:
@@ -227,9 +230,7 @@ def shrink(picture: np.ndarray, factor: int) -> np.ndarray:
 def _components(missing: np.ndarray) -> list[Box]:
     """Boxes of the connected parts, holes in the same or neighbouring cells of a coarse grid being connected."""
     cell = max(GRAIN, -(-max(missing.shape) // 256))
-    edges = [np.arange(0, side, cell) for side in missing.shape]
-    cells = np.logical_or.reduceat(np.logical_or.reduceat(missing, edges[1], axis=1), edges[0], axis=0)
-    left = {(int(y), int(x)) for y, x in np.argwhere(cells)}
+    left = {(int(y), int(x)) for y, x in np.argwhere(_any_of(missing, cell))}
     boxes = []
     while left:
         queue, own = deque([left.pop()]), []
