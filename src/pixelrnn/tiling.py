@@ -2,7 +2,8 @@
 the network was trained for, in bounded memory.
 
 A hole that is larger than those in training is filled at a smaller scale; where one call cannot hold it at that scale, it is
-filled coarsely first, each finer level takes the one before as its guide, tile by tile, and every tile fades into what is there. Pictures are RGB uint8 (H, W, 3), masks bool (H, W), True is missing.
+filled coarsely first, and each finer level takes the one before as its guide, tile by tile, fading into what is there.
+Pictures are RGB uint8 (H, W, 3), masks bool (H, W), True is missing.
 """
 
 from collections import deque
