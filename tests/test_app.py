@@ -49,7 +49,7 @@ class Stub:
     runs = 0
     reads_mask = True
 
-    def __init__(self, weights: str | Path, device: str = "cpu") -> None:
+    def __init__(self, weights: str | Path, device: str = "cpu", backend: str = "auto") -> None:
         self.name, self.shade = "stub", len(Path(weights).stem) * 10
         self.plain = Path(weights).stem == "plain"
 
@@ -148,7 +148,7 @@ def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Start:
 @pytest.fixture
 def stub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> type[Stub]:
     """Networks that are known: the files are empty, for the page looks at no more than their names and times."""
-    monkeypatch.setattr(completion, "TorchBackend", Stub)
+    monkeypatch.setattr(completion, "open_backend", Stub)
     for name in ("seeing", "other one", "plain"):
         (tmp_path / f"{name}.pth").touch()
     Stub.runs = 0

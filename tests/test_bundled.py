@@ -1,10 +1,13 @@
 """The bundled weights: what a new user gets from the first command, and the least that can be asked of them."""
 
+import hashlib
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 
 from pixelrnn import Completer, checkpoint
@@ -13,7 +16,7 @@ from pixelrnn.image import read_image, resize
 from pixelrnn.occluders import described_square
 from pixelrnn.peers import classical
 from pixelrnn.rooms import render_bedroom
-from pixelrnn.weights import EXPECTED, SHARP, bundled_weights
+from pixelrnn.weights import DEFAULT, DETECTOR, EXPECTED, SHARP, bundled_weights
 
 ROOT = Path(__file__).parent.parent
 SEEDS = (302, 305, 308, 311)
@@ -107,3 +110,33 @@ def test_the_completion_agrees_with_its_guide(completer, cases):
             coarse = resize(completer(occluded, mask, guide=guide).image, 32, 32)
             off = np.abs(coarse[inner].astype(int) - guide[inner]).mean()
             assert off < 13  # grey levels, a twentieth of the range
+
+
+def test_the_onnx_files_are_those_of_the_checkpoints_and_complete_to_one_grey_level_of_them(cases):
+    exported = {name: path for name, path in bundled_weights().items() if path.with_suffix(".onnx").exists()}
+    assert DEFAULT in exported
+    for name, path in exported.items():
+        for suffix in (".onnx", DETECTOR):
+            about = {entry.key: entry.value for entry in onnx.load(path.with_suffix(suffix)).metadata_props}
+            assert about["weights"] == hashlib.sha256(path.read_bytes()).hexdigest(), "run pixelrnn export --bundled"
+        one, other = (Completer.from_pretrained(name, backend=backend) for backend in ("onnx", "torch"))
+        for occluded, mask, _ in cases[:2]:
+            for given in (mask, None):
+                here, there = one(occluded, given), other(occluded, given)
+                np.testing.assert_array_equal(here.mask, there.mask)
+                assert np.abs(here.image.astype(int) - there.image).max() <= 1
+
+
+def test_completing_imports_no_torch():
+    example = ROOT / "examples" / "occluded_bedroom.jpg"
+    code = "import sys, pixelrnn; pixelrnn.Completer.from_pretrained()(sys.argv[1]); assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code, str(example)], check=True)
+
+
+def test_eight_threads_that_share_a_completer_give_the_bytes_of_one(cases):
+    completer = Completer.from_pretrained()
+    alone = [completer(occluded).image for occluded, _, _ in cases]
+    with ThreadPoolExecutor(8) as pool:
+        together = list(pool.map(lambda case: completer(case[0]).image, cases * 4))
+    for i, image in enumerate(together):
+        np.testing.assert_array_equal(image, alone[i % len(cases)])

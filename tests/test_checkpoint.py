@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from contract import assert_same, batch, build, predict
-from pixelrnn import checkpoint
+from pixelrnn import checkpoint, weights
 from pixelrnn.errors import PixelRNNError
 from pixelrnn.weights import DEFAULT, bundled_weights
 
@@ -136,6 +136,28 @@ def test_a_truncated_file_is_refused(kept: float, suffix: str, tmp_path: Path) -
         checkpoint.load(path)
 
 
+def test_a_bit_flipped_in_tensor_header_or_json_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.safetensors"
+    checkpoint.save(path, build(SMALL), ABOUT)
+    whole = path.read_bytes()
+    begin = 8 + int.from_bytes(whole[:8], "little")  # of the tensors
+    words = [whole.index(word) for word in (b"sha256", b"model", b"widths", b"epochs", b"data_offsets")]
+    for place in (0, 3, 9, *words, begin - 30, begin, (begin + len(whole)) // 2, len(whole) - 1):
+        for bit in (0, 3, 6):
+            damaged = bytearray(whole)
+            damaged[place] ^= 1 << bit
+            path.write_bytes(damaged)
+            with pytest.raises(PixelRNNError, match=r"a\.safetensors: "):
+                checkpoint.load(path)
+
+
+def test_a_file_from_before_there_were_checksums_is_read(tmp_path: Path) -> None:
+    model = build(SMALL)
+    header = {"model": "optimized_pixelrnn", "config": asdict(model.config), "about": {}}
+    save_file(model.state_dict(), tmp_path / "a.safetensors", metadata={"pixelrnn": json.dumps(header)})
+    assert checkpoint.load(tmp_path / "a.safetensors").model.config == model.config
+
+
 def test_weights_of_another_model_name_the_nearest(tmp_path: Path) -> None:
     state = build(("baseline", {})).state_dict()
     state["decoder.9.weight"] = torch.zeros(1, 32, 3, 3)
@@ -197,9 +219,9 @@ def test_a_header_without_an_option_is_of_another_version_and_refused(tmp_path: 
 
 def test_missing_weights_suggest_the_nearest_bundled_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     checkpoint.save(tmp_path / "a.safetensors", build(SMALL), ABOUT)
-    monkeypatch.setattr(checkpoint, "bundled_weights", lambda: {DEFAULT: tmp_path / "a.safetensors"})
+    monkeypatch.setattr(weights, "bundled_weights", lambda: {DEFAULT: tmp_path / "a.safetensors"})
     with pytest.raises(
-        PixelRNNError, match=rf"bedrooms: no such weights, did you mean '{DEFAULT}'\?.* Give a \.safetensors or \.pth"
+        PixelRNNError, match=rf"bedrooms: no such weights, did you mean '{DEFAULT}'\?.* Give a \.safetensors, \.onnx or \.pth"
     ):
         checkpoint.load("bedrooms")
     with pytest.raises(PixelRNNError, match=r"best\.pth: no such weights\. .*or a bundled name: bedrooms-"):

@@ -142,6 +142,7 @@ def test_files_of_one_name_without_a_folder_for_results_are_numbered(place):
     assert [target.name for _, target in plan] == ["a_completed.png", "a_completed_2.png"]
 
 
+@pytest.mark.slow
 def test_rendered_bedrooms_train_a_network_that_completes(place, pixelrnn):
     assert pixelrnn("demo-data", "data", "--count", "6", "--test", "2", "--size", "64")[0] == 0
     assert len(list(Path("data/train/original_images").iterdir())) == 6

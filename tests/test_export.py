@@ -150,5 +150,5 @@ def test_a_graph_that_holds_for_the_examples_size_alone_is_refused_and_not_kept(
 @pytest.mark.parametrize("missing", ["onnx", "onnxruntime"])
 def test_without_onnx_the_error_says_what_to_install(tmp_path: Path, monkeypatch, missing: str) -> None:
     monkeypatch.setitem(sys.modules, missing, None)
-    with pytest.raises(PixelRNNError, match=f"needs {missing}.*pixelrnn\\[onnx\\]"):
+    with pytest.raises(PixelRNNError, match=f"needs {missing}.*pixelrnn\\[train\\]"):
         export_onnx(create_model("baseline"), tmp_path / "model.onnx")

@@ -1,14 +1,20 @@
-"""A network behind one call on numpy arrays. Today torch; the door through which another engine comes."""
+"""A network behind one call on numpy arrays, run by ONNX Runtime or by torch."""
 
+import hashlib
+import os
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
 from .errors import PixelRNNError
+from .weights import DETECTOR, bundled_weights, find_weights
 
 if TYPE_CHECKING:
     import torch
+
+THREADS = 2  # small operations gain nothing from more
+SEAL = b"sha256 of this file with these digits as zeros: "  # in an ONNX file's metadata, before 64 hexadecimal digits
 
 
 class Output(NamedTuple):
@@ -18,19 +24,149 @@ class Output(NamedTuple):
     log_std: np.ndarray | None  # (H, W), log standard deviation of the error; None where it cannot say
 
 
+class Backend(Protocol):
+    """A network on one picture. reads_mask: whether a mask has effects, and a guide can be given."""
+
+    name: str
+    reads_mask: bool
+
+    def __call__(self, image: np.ndarray, mask: np.ndarray, guide: np.ndarray | None = None) -> Output:
+        """Complete one picture: image float32 (3, H, W) in [0, 1]; mask bool (H, W), True where missing; guide float32
+        (3, h, w) in [0, 1], of any size. Raises PixelRNNError for a guide that the model cannot take."""
+        ...
+
+    def detect(self, image: np.ndarray) -> np.ndarray | None:
+        """The occlusion in float32 (3, H, W) in [0, 1] as float32 (H, W), above 0 where covered; None if it cannot say."""
+        ...
+
+
+def open_backend(weights: str | Path, device: str = "cpu", backend: str = "auto") -> Backend:
+    """The weights of a file or bundled name, ready to run.
+
+    backend: "onnx" (ONNX Runtime, CPU), "torch", or "auto": ONNX Runtime on the CPU for bundled weights and .onnx files, torch
+    for all else. device: cpu or cuda. Raises PixelRNNError for weights that cannot be read, a device or an engine that is not
+    there, and weights that the engine cannot run.
+    """
+    if backend not in ("auto", "onnx", "torch"):
+        raise PixelRNNError(f"backend {backend!r}: expected auto, onnx or torch.")
+    if device not in ("cpu", "cuda"):
+        raise PixelRNNError(f"device {device!r}: expected cpu or cuda.")
+    path = find_weights(weights)
+    exported = path.with_suffix(".onnx")
+    if backend == "auto":
+        # beside weights of one's own an older export may lie; beside the bundled ones a test holds them equal
+        ready = path.suffix == ".onnx" or (path in bundled_weights().values() and exported.is_file())
+        backend = "onnx" if device == "cpu" and ready else "torch"
+    if backend == "torch":
+        if path.suffix == ".onnx":
+            raise PixelRNNError(f"{path}: torch cannot run an ONNX file. Give the checkpoint, or --backend onnx --device cpu.")
+        return TorchBackend(path, device)
+    if device != "cpu":
+        raise PixelRNNError("backend onnx: runs on the cpu alone. Choose --device cpu or --backend torch.")
+    if not exported.is_file():
+        raise PixelRNNError(f"{exported}: no such ONNX file. Write it first: pixelrnn export {path}")
+    return OnnxBackend(exported)
+
+
+class OnnxBackend:
+    """A file that pixelrnn exported, run by ONNX Runtime on the CPU with OMP_NUM_THREADS threads, 2 by default.
+
+    Occlusions are found by NAME.detector.onnx beside it where there is one, else by the same graph, which takes longer.
+    Raises PixelRNNError for a file that is damaged or not ours. May be shared by threads.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.session = _session(path)
+        self.about: dict[str, str] = self.session.get_modelmeta().custom_metadata_map
+        inputs = {one.name for one in self.session.get_inputs()}
+        self.name = self.about.get("model", "")
+        if not self.name or "image" not in inputs:
+            raise PixelRNNError(f"{path}: an ONNX file of another program. Give one that pixelrnn export wrote.")
+        self.reads_mask = "mask" in inputs
+        self._detector: Any = None
+
+    def __call__(self, image: np.ndarray, mask: np.ndarray, guide: np.ndarray | None = None) -> Output:
+        if not self.reads_mask:
+            if guide is not None:
+                raise PixelRNNError(f"{self.name}: this model takes no guide: pass guide=None")
+            return Output(self.session.run(["picture"], {"image": image[None]})[0][0], None)
+        picture, log_std = self.session.run(["picture", "log_std"], _feeds(image, mask, guide))
+        return Output(picture[0], log_std[0, 0])
+
+    def detect(self, image: np.ndarray) -> np.ndarray | None:
+        if not self.reads_mask:
+            return None
+        if self._detector is None:
+            alone = self.path.with_suffix(DETECTOR)
+            self._detector = _session(alone) if alone.is_file() else self.session
+        feeds = {"image": image[None]} if self._detector is not self.session else _feeds(image, None, None)
+        logits: np.ndarray = self._detector.run(["mask_logits"], feeds)[0][0, 0]
+        return logits
+
+
+def _feeds(image: np.ndarray, mask: np.ndarray | None, guide: np.ndarray | None) -> dict[str, np.ndarray]:
+    """The inputs of an exported graph, whose mask and guide are always there and flagged."""
+    return {
+        "image": image[None],
+        "mask": np.zeros((1, 1, *image.shape[1:]), np.float32) if mask is None else mask[None, None].astype(np.float32),
+        "guide": np.zeros((1, 3, 1, 1), np.float32) if guide is None else guide[None],
+        "has_mask": np.array([mask is not None]),
+        "has_guide": np.array([guide is not None]),
+    }
+
+
+def _session(path: Path) -> Any:
+    try:
+        import onnxruntime
+    except ImportError:
+        raise PixelRNNError("backend onnx: onnxruntime is not installed. Install it: pip install onnxruntime") from None
+    data = path.read_bytes()
+    if not is_whole(data):
+        raise PixelRNNError(f"{path}: damaged, or not written by pixelrnn export: its checksum does not hold. Export it again.")
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    options.intra_op_num_threads = int(os.environ.get("OMP_NUM_THREADS", 0)) or min(THREADS, os.cpu_count() or 1)
+    # threads that spin while they wait take the cores from others
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    # keeps what it took for the largest picture for as long as it lives
+    options.enable_cpu_mem_arena = False
+    try:
+        return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # ONNX Runtime's own have no common base but this
+        raise PixelRNNError(f"{path}: ONNX Runtime cannot run it ({str(error).splitlines()[0][:200]}).") from None
+
+
+def seal(data: bytes) -> bytes:
+    """The bytes of a file with its checksum filled in; they hold SEAL and 64 zeros once."""
+    before, after = data.split(SEAL + b"0" * 64)
+    digest = hashlib.sha256(data).hexdigest().encode()
+    return before + SEAL + digest + after
+
+
+def is_whole(data: bytes) -> bool:
+    """Whether the bytes of a file are those that `seal` gave."""
+    before, found, after = data.partition(SEAL)
+    hashed = hashlib.sha256(before + SEAL + b"0" * 64 + after[64:]).hexdigest()
+    return bool(found) and after[:64] == hashed.encode()
+
+
 class TorchBackend:
-    """The weights of a file or bundled name, run by torch on `device`: cpu or cuda. reads_mask: whether a mask has effects.
+    """The weights of a file or bundled name, run by torch on `device`: cpu or cuda.
 
     Raises PixelRNNError for weights that cannot be read or a device that is not there.
     """
 
     def __init__(self, weights: str | Path, device: str = "cpu") -> None:
-        import torch
+        try:
+            import torch
+        except ImportError:
+            raise PixelRNNError(
+                f"{weights}: needs torch. Install it: pip install 'pixelrnn[train]'; or give an .onnx file."
+            ) from None
 
         from .checkpoint import load
 
-        if device not in ("cpu", "cuda"):
-            raise PixelRNNError(f"device {device!r}: expected cpu or cuda.")
         if device == "cuda" and not torch.cuda.is_available():
             raise PixelRNNError("device cuda: no GPU that torch can use here. Choose cpu.")
         loaded = load(weights)
@@ -39,8 +175,6 @@ class TorchBackend:
         self.reads_mask = hasattr(self.model, "fill")
 
     def __call__(self, image: np.ndarray, mask: np.ndarray, guide: np.ndarray | None = None) -> Output:
-        """Complete one picture: image float32 (3, H, W) in [0, 1]; mask bool (H, W), True where missing; guide float32
-        (3, h, w) in [0, 1], of any size. Raises PixelRNNError for a guide that the model cannot take."""
         import torch
 
         coarse = None if guide is None else self._batch(guide)
@@ -53,7 +187,6 @@ class TorchBackend:
         return Output(prediction.image[0].float().cpu().numpy(), log_std)
 
     def detect(self, image: np.ndarray) -> np.ndarray | None:
-        """The occlusion in float32 (3, H, W) in [0, 1] as float32 (H, W), above 0 where covered; None if it cannot say."""
         import torch
 
         if not hasattr(self.model, "detect"):

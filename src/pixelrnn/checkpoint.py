@@ -1,6 +1,7 @@
 """Weights on disk: one .safetensors file whose header holds all that is needed to rebuild and to trust the network; or a plain
 .pth state dict, whose network is recognised from its keys. Nothing here runs code from a file."""
 
+import hashlib
 import io
 import json
 import warnings
@@ -16,8 +17,7 @@ from torch import nn
 from .errors import PixelRNNError
 from .image import write_atomically
 from .models import create_model, list_models
-from .models.registry import nearest
-from .weights import DEFAULT, bundled_weights
+from .weights import DEFAULT, find_weights
 
 
 @dataclass(frozen=True)
@@ -29,25 +29,22 @@ class Checkpoint:
     about: dict[str, Any] = field(default_factory=dict)
 
 
-def find_weights(weights: str | Path) -> Path:
-    """The file of a bundled name or a path. Raises PixelRNNError, naming the bundled ones, where there is none."""
-    bundled = bundled_weights()
-    if str(weights) in bundled:
-        return bundled[str(weights)]
-    path = Path(weights)
-    if path.is_file():
-        return path
-    raise PixelRNNError(
-        f"{weights}: no such weights{nearest(str(weights), list(bundled))} "
-        f"Give a .safetensors or .pth file, or a bundled name: {', '.join(bundled) or 'none here'}."
-    )
-
-
 def save(path: Path, model: nn.Module, about: dict[str, Any]) -> None:
-    """Write the weights of a model from create_model, with its name, config and `about` in the header, whole or not at all."""
-    header = {"model": model.name, "config": asdict(model.config), "about": about}  # type: ignore[call-overload]
+    """Write the weights of a model from create_model, with its name, config and `about` in the header, and a checksum of all,
+    whole or not at all."""
+    config = asdict(model.config)  # type: ignore[call-overload]
+    header = {"model": model.name, "config": config, "about": about}
     tensors = {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}
+    header["sha256"] = _checksum(header, tensors)
     write_atomically(path, lambda temporary: save_file(tensors, temporary, metadata={"pixelrnn": json.dumps(header)}))
+
+
+def _checksum(header: dict[str, Any], tensors: dict[str, torch.Tensor]) -> str:
+    digest = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
+    for key, value in sorted(tensors.items()):
+        digest.update(f"{key} {value.dtype} {list(value.shape)}".encode())
+        digest.update(value.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
 
 
 def save_plain(path: Path, model: nn.Module) -> None:
@@ -80,7 +77,12 @@ def _load_safetensors(path: Path) -> Checkpoint:
         ) from None
     if header is None:
         raise PixelRNNError(f"{path}: weights of another program, without our header. Give a file that pixelrnn saved.")
+    # files from before there were checksums have none
+    if isinstance(header, dict) and "sha256" in header and header.pop("sha256") != _checksum(header, state):
+        raise PixelRNNError(f"{path}: damaged: its checksum does not hold. Train or download the weights again.")
     try:
+        if unknown := header.keys() - {"model", "config", "about"}:
+            raise PixelRNNError(f"it holds {', '.join(sorted(unknown))} besides")
         config = {key: tuple(value) if isinstance(value, list) else value for key, value in header["config"].items()}
         name, about = header["model"], dict(header["about"])
         model = create_model(name, **config)

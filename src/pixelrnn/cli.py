@@ -8,26 +8,26 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from functools import partial
+from functools import cache, partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
-import numpy as np
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from .errors import PixelRNNError
-from .image import SUFFIXES, list_images, read_image, write_atomically, write_image
 from .weights import DEFAULT, EXPECTED, SHARP, bundled_weights
 
+if TYPE_CHECKING:
+    import numpy as np
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from .completion import Completer, Completion
+
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help="Complete occluded photographs, bedrooms first.")
-console = Console()
-if not console.is_terminal:
-    console.width = 120  # tables in a log or a pipe, where rich would take 80
 Weights = Annotated[
     str,
     typer.Option(
@@ -37,23 +37,49 @@ Weights = Annotated[
 Device = Annotated[str, typer.Option(help="cpu or cuda.")]
 
 
-def _progress() -> Progress:
+@cache
+def _console(stderr: bool = False) -> "Console":
+    from rich.console import Console
+
+    console = Console(stderr=stderr)
+    if not console.is_terminal:
+        console.width = 120  # tables in a log or a pipe, where rich would take 80
+    return console
+
+
+def _progress() -> "Progress":
     """A bar with the count, the rate and the remaining time; nothing where the output is no terminal."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = _console()
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     return Progress(*columns, console=console, disable=not console.is_terminal)
 
 
 def _say(text: str) -> None:
-    console.print(text, highlight=False, markup=False, soft_wrap=True)
+    typer.echo("\n".join(_printable(line) for line in text.split("\n")))
 
 
-def plan_outputs(inputs: Sequence[Path], out: Path | None, overwrite: bool) -> list[tuple[Path, Path]]:
+def _complain(text: str) -> None:
+    """An error as one line, whatever a file's name holds."""
+    typer.secho(f"error: {_printable(text)}", fg="red", err=True)
+
+
+def _printable(text: str) -> str:
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
+
+
+def plan_outputs(
+    inputs: Sequence[Path], out: Path | None, overwrite: bool, skip_existing: bool = False
+) -> list[tuple[Path, Path]]:
     """(picture, where its completion goes) for files and folders, in order.
 
     A folder gives OUT/<relative path>/NAME.png, OUT being outputs/ by default; a file without OUT a numbered
     outputs/NAME_completed.png; a file with OUT that ends like a picture, exactly that. Raises PixelRNNError for a missing path,
-    for two inputs with one output and, without `overwrite`, for an output that exists.
+    for two inputs with one output and, without `overwrite`, for an output that exists, which `skip_existing` leaves out.
     """
+    from .image import SUFFIXES, list_images
+
     exact = out is not None and out.suffix.lower() in SUFFIXES
     if exact and (len(inputs) != 1 or inputs[0].is_dir()):
         raise PixelRNNError(f"{out}: one file for several pictures. Give a folder.")
@@ -65,17 +91,18 @@ def plan_outputs(inputs: Sequence[Path], out: Path | None, overwrite: bool) -> l
         elif not path.exists():
             raise PixelRNNError(f"{path}: no such file or folder. Check the path.")
         elif out is None:
-            plan.append((path, _free(Path("outputs") / f"{path.stem}_completed.png", {target for _, target in plan})))
+            target = Path("outputs") / f"{path.stem}_completed.png"
+            plan.append((path, target if skip_existing else _free(target, {target for _, target in plan})))
         else:
             plan.append((path, out if exact else out / f"{path.stem}.png"))
     taken: dict[Path, Path] = {}
     for path, target in plan:
         if target in taken:
             raise PixelRNNError(f"{taken[target]} and {path} would both be written to {target}. Complete them in two runs.")
-        if target.exists() and not overwrite:
-            raise PixelRNNError(f"{target}: exists already. Give --overwrite, or another --out.")
+        if target.exists() and not overwrite and not skip_existing:
+            raise PixelRNNError(f"{target}: exists already. Give --overwrite, --skip-existing, or another --out.")
         taken[target] = path
-    return plan
+    return [(path, target) for path, target in plan if not (skip_existing and target.exists())]
 
 
 def _free(target: Path, planned: set[Path]) -> Path:
@@ -87,11 +114,33 @@ def _free(target: Path, planned: set[Path]) -> Path:
     return candidate
 
 
-def _mask_for(path: Path, mask: Path | None) -> Path | None:
-    """The mask of one picture: the file given, or the one of the same stem in the folder given."""
-    if mask is None or not mask.is_dir():
+Mask = Path | tuple[int, int, int, int] | None
+
+
+def _read_mask_option(mask: str | None) -> Mask:
+    """A box "x,y,w,h", or a path that exists."""
+    if mask is None:
+        return None
+    numbers = mask.split(",")
+    if len(numbers) == 4 and all(number.strip().isdigit() for number in numbers) and not Path(mask).exists():
+        x, y, width, height = map(int, numbers)
+        return x, y, width, height
+    if not Path(mask).exists():
+        raise PixelRNNError(f"{mask}: no such mask file or folder, and no box x,y,w,h. Check the path.")
+    return Path(mask)
+
+
+def _mask_for(path: Path, mask: Mask, folders: Sequence[Path]) -> Mask:
+    """The mask of one picture: what was given, or of a folder the file with the picture's relative path, else its name."""
+    from .image import SUFFIXES
+
+    if not isinstance(mask, Path) or not mask.is_dir():
         return mask
-    found = [candidate for candidate in mask.glob(f"{path.stem}.*") if candidate.suffix.lower() in SUFFIXES]
+    inside = [path.parent.relative_to(folder) for folder in folders if folder.is_dir() and folder in path.parents]
+    for place in (mask / inside[0] if inside else mask, mask):
+        found = [one for one in place.glob("*") if one.stem == path.stem and one.suffix.lower() in SUFFIXES]
+        if found:
+            break
     if len(found) != 1:
         raise PixelRNNError(f"{path}: {len(found)} masks named {path.stem} in {mask}, expected one.")
     return found[0]
@@ -101,56 +150,131 @@ def _mask_for(path: Path, mask: Path | None) -> Path | None:
 def complete(
     inputs: Annotated[list[Path], typer.Argument(metavar="IN...", help="Pictures, or folders of them.")],
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="A folder, or a file for one picture; outputs/ by default.")
+        Path | None,
+        typer.Option(
+            "--out",
+            "-o",
+            help="A folder, or a file for one picture; outputs/ by default. A .png, .webp, .bmp or .tif keeps every known "
+            "pixel; a .jpg is smaller, and changes all of them a little.",
+        ),
     ] = None,
     mask: Annotated[
-        Path | None, typer.Option(help="White where pixels are missing: a file, or a folder of files with the pictures' names.")
+        str | None,
+        typer.Option(
+            help="White where pixels are missing: a file, a folder of files with the pictures' names, or a box x,y,w,h. "
+            "Without it transparent pixels are missing, or else what is painted over the picture is found."
+        ),
     ] = None,
+    grow: Annotated[int, typer.Option(min=0, help="Pixels by which what is missing is grown.")] = 0,
     weights: Weights = DEFAULT,
+    backend: Annotated[str, typer.Option(help="onnx, torch, or auto: onnx for bundled weights and .onnx files.")] = "auto",
     device: Device = "cpu",
     samples: Annotated[int, typer.Option(help="How many completions; the bundled weights give one.")] = 1,
     seed: Annotated[int, typer.Option(help="Seed of the samples.")] = 0,
     sheet: Annotated[Path | None, typer.Option(help="Also write one picture with every input beside its completion.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace outputs that exist.")] = False,
+    skip_existing: Annotated[
+        bool, typer.Option("--skip-existing", help="Leave out pictures whose output exists, to go on with a run that ended.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a picture, and nothing else.")] = False,
 ) -> None:
     """Complete pictures; without a mask, the occlusion is found."""
     from .completion import Completer
+    from .image import read_image
 
-    plan = plan_outputs(inputs, out, overwrite)
+    region = _read_mask_option(mask)
+    plan = plan_outputs(inputs, out, overwrite, skip_existing)
     if sheet is not None and sheet.exists() and not overwrite:
         raise PixelRNNError(f"{sheet}: exists already. Give --overwrite, or another --sheet.")
-    if mask is not None and not mask.exists():
-        raise PixelRNNError(f"{mask}: no such mask file or folder. Check the path.")
-    completer = Completer.from_pretrained(weights, device)
+    completer = Completer.from_pretrained(weights, device, backend)
+    say = (lambda text: None) if as_json else _say
     if Path(weights).suffix == ".pth":
-        _say(f"{weights}: weights of {completer.name}")
+        say(f"{weights}: weights of {completer.name}")
     failures: list[str] = []
     done: list[tuple[Path, Path]] = []
-    with _progress() as progress:
-        for path, target in progress.track(plan, description="Completing"):
-            try:
-                result = completer(path, _mask_for(path, mask), samples, seed)
-                write_image(target, result.image)
-            except PixelRNNError as error:
-                if len(plan) == 1:
-                    raise
-                failures.append(str(error))
-                continue
+
+    def one(path: Path, target: Path) -> None:
+        start = time.perf_counter()
+        told: dict[str, Any] = {"path": str(path), "output": str(target)}
+        try:
+            told |= _complete_one(completer, path, target, _mask_for(path, region, inputs), grow, samples, seed)
+        except (PixelRNNError, MemoryError) as error:
+            if len(plan) == 1 and not as_json and isinstance(error, PixelRNNError):
+                raise
+            told["error"] = str(error) or f"{path}: not enough memory."
+            failures.append(told["error"])
+        else:
             done.append((path, target))
-            if len(plan) == 1:
-                missing = f"{result.mask.mean():.1%} missing, {result.mask_source}" if result.mask.any() else "nothing missing"
-                _say(f"{target}  ({missing})")
-    if len(plan) > 1:
-        _say(f"{len(done)} of {len(plan)} pictures completed" + (f" in {out or 'outputs'}" if done else ""))
+        if as_json:
+            typer.echo(json.dumps({**told, "seconds": round(time.perf_counter() - start, 4)}))
+        elif len(plan) == 1:
+            share = f"{told['missing']:.1%} missing, {told['mask_source']}" if told["missing"] else "nothing missing"
+            say(f"{target}  ({'; '.join([share, *told['notes']])})")
+
+    if len(plan) == 1 or as_json:
+        for path, target in plan:
+            one(path, target)
+    else:
+        with _progress() as progress:
+            for path, target in progress.track(plan, description="Completing"):
+                one(path, target)
+        say(f"{len(done)} of {len(plan)} pictures completed" + (f" in {out or 'outputs'}" if done else ""))
     if sheet is not None and done:
         from . import report
 
         report.sheet(((read_image(path), read_image(target)) for path, target in done), sheet)
-        _say(f"{sheet}")
-    for failure in failures:
-        Console(stderr=True).print(f"error: {failure}", style="red", markup=False, highlight=False, soft_wrap=True)
+        say(f"{sheet}")
+    if not as_json:
+        for failure in failures:
+            _complain(failure)
     if failures:
         raise typer.Exit(1)
+
+
+def _complete_one(
+    completer: "Completer", path: Path, target: Path, mask: Mask, grow: int, samples: int, seed: int
+) -> dict[str, Any]:
+    """Complete and write one picture; what --json tells of it."""
+    from .image import read_picture, write_image
+
+    picture = read_picture(path)
+    try:
+        result = completer(picture, mask, samples, seed, grown=grow)
+    except PixelRNNError as error:
+        raise PixelRNNError(str(error) if str(path) in str(error) else f"{path}: {error}") from None
+    write_image(target, result.image, picture, result.mask)
+    height, width = result.mask.shape
+    return {
+        "width": width,
+        "height": height,
+        "missing": round(float(result.mask.mean()), 6),
+        "mask_source": result.mask_source,
+        "notes": list(picture.notes),
+        "error": None,
+    }
+
+
+@app.command()
+def export(
+    weights: Annotated[str, typer.Argument(help="A bundled name, a .safetensors file, or a plain .pth state dict.")] = DEFAULT,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="The ONNX file; beside the weights by default.")] = None,
+    bundled: Annotated[
+        bool, typer.Option("--bundled", help="Write those of all bundled weights anew, after a checkpoint was replaced.")
+    ] = False,
+) -> None:
+    """Write a network as an ONNX file of any batch, height and width, checked against torch; needs pixelrnn[train]."""
+    from . import export as exporting
+    from .checkpoint import load
+    from .weights import find_weights
+
+    if bundled:
+        for path in exporting.export_bundled():
+            _say(str(path))
+        return
+    path = find_weights(weights)
+    target = out or path.with_suffix(".onnx")
+    exporting.export_onnx(load(path).model, target)
+    _say(str(target))
 
 
 @app.command()
@@ -178,7 +302,7 @@ def train(
     folders = [Path(word) for word in words if "=" not in word] or [Path("data")]
     chosen, options = training.read_recipe(recipe, overrides)
     out = out or training.default_out()
-    weights = training.train(folders, chosen, options, out, resume, device, console)
+    weights = training.train(folders, chosen, options, out, resume, device, _console())
     _say(
         f"Saved {weights.with_suffix('.pth')} and {weights}; the curve is {out / 'loss_curve.png'}.\n"
         f"Complete a picture with them: pixelrnn complete PICTURE --weights {weights}"
@@ -195,6 +319,8 @@ def demo_data(
     style: Annotated[str, typer.Option(help="What is in the way: square (black, as described) or random.")] = "square",
 ) -> None:
     """Render procedural bedrooms as a paired dataset to train on."""
+    from concurrent.futures import ProcessPoolExecutor
+
     from .data import write_pairs
 
     with ProcessPoolExecutor() as pool, _progress() as progress:
@@ -203,7 +329,9 @@ def demo_data(
     _say(f"{out}: {count} pairs and {test} pictures without ground truth. Train on them: pixelrnn train {out}")
 
 
-def _render(number: int, seed: int, size: int) -> np.ndarray:
+def _render(number: int, seed: int, size: int) -> "np.ndarray":
+    import numpy as np
+
     from .rooms import render_bedroom
 
     return render_bedroom(np.random.default_rng([seed, number]), size)
@@ -224,6 +352,7 @@ def occlude(
 ) -> None:
     """Turn clean photographs into a paired dataset."""
     from .data import write_pairs
+    from .image import list_images, read_image
 
     paths = list_images(source)
     with _progress() as progress:
@@ -261,13 +390,14 @@ def evaluate(
     """Score weights, and classical methods beside them, on cases whose truth is known."""
     from . import evaluation, report, report_html
     from .cases import read_cases
-    from .completion import Completer, Completion
+    from .completion import Completer
+    from .image import list_images
     from .peers import classical
 
-    def without_mask(completer: Completer) -> Callable[[np.ndarray, np.ndarray | None], Completion]:
+    def without_mask(completer: Completer) -> "Callable[[np.ndarray, np.ndarray | None], Completion]":
         return lambda image, mask: completer(image)
 
-    def detector(completer: Completer, grown: bool) -> Callable[[np.ndarray], np.ndarray]:
+    def detector(completer: Completer, grown: bool) -> "Callable[[np.ndarray], np.ndarray]":
         return lambda picture: completer.detect(picture, grown=grown)[0]
 
     found = read_cases(*cases, size=size)
@@ -293,7 +423,7 @@ def evaluate(
             advance = partial(progress.advance, progress.add_task(f"{name}: {clean}", total=len(photographs)))
             alarms[name] = evaluation.false_alarms(detector(completer, grown=True), photographs, size, advance)
     for table in report.tables(results, alarms):
-        console.print(table)
+        _console().print(table)
     settings = {"cases": [str(path) for path in cases], "size": size, "clean": clean and str(clean), "device": device}
     if json_file is not None:
         _write_text(json_file, json.dumps(report.to_json(results, alarms, settings), indent=1))
@@ -304,6 +434,8 @@ def evaluate(
 
 
 def _write_text(path: Path, text: str) -> None:
+    from .image import write_atomically
+
     write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
 
@@ -329,7 +461,6 @@ def page(
 @app.command()
 def models() -> None:
     """List the bundled weights and the registered models."""
-    from .checkpoint import bundled_weights
     from .models import list_models
 
     _say(f"bundled weights: {', '.join(bundled_weights())}\nmodels: {', '.join(list_models())}")
@@ -340,7 +471,7 @@ def main() -> None:
     try:
         app()
     except PixelRNNError as error:
-        Console(stderr=True).print(f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
+        _complain(str(error))
         sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)

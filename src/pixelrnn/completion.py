@@ -2,18 +2,20 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 from PIL import Image
 
-from .backends import Output, TorchBackend
+from .backends import Backend, open_backend
 from .errors import PixelRNNError
-from .image import as_rgb, grow, paste_known, read_image, read_mask, resize, to_float, to_uint8
+from .image import Picture, as_rgb, grow, read_mask, read_picture, resize, to_float, to_uint8
 from .paint import trace
+from .tiling import GRAIN, MARGIN, WORK_SIDE, Box, fill, groups, shrink
 from .weights import DEFAULT
 
-WORK_SIDE = 640  # a larger picture is completed at this long side, then brought to its size: memory stays bounded
+__all__ = ["WORK_SIDE", "Completer", "Completion"]
+
+DETECT_SIDE = 512  # occlusions are looked for in pictures of at most this long side, then again around each that was found
 # Where the paint has no colours to find its edge by, the occlusion takes in, for filling, what is possibly covered around it;
 # no more, since the pixels at its edge say most of what was behind it.
 POSSIBLE, GROWTH = -2.0, 3  # logit, and pixels
@@ -22,14 +24,7 @@ POSSIBLE, GROWTH = -2.0, 3  # logit, and pixels
 SURE, CORE, NEAR = 3.0, 2, 8  # logit, and radii in pixels
 
 
-class Backend(Protocol):
-    """A network on one picture; see backends."""
-
-    reads_mask: bool
-
-    def __call__(self, image: np.ndarray, mask: np.ndarray, guide: np.ndarray | None = None) -> Output: ...
-
-    def detect(self, image: np.ndarray) -> np.ndarray | None: ...
+Source = str | Path | Image.Image | np.ndarray | Picture
 
 
 @dataclass(frozen=True)
@@ -41,7 +36,7 @@ class Completion:
     uncertainty: np.ndarray | None  # (H, W) float32, standard deviation in units of [0, 1], 0 where known; None where unknown
     samples: list[np.ndarray]  # (H, W, 3) uint8 each; one unless several were asked for
     log_likelihood: list[float] | None  # per sample, nats per missing pixel; None for a model that has none
-    mask_source: str  # "given", "detected", or "detected by" and the weights that did
+    mask_source: str  # "given", "transparent", "detected", or "detected by" and the weights that did
 
 
 class Completer:
@@ -57,33 +52,45 @@ class Completer:
         self.backend, self.detector, self.name = backend, detector, name
 
     @classmethod
-    def from_pretrained(cls, weights: str | Path = DEFAULT, device: str = "cpu") -> "Completer":
-        """Load a bundled name, a .safetensors file of ours, or a plain .pth state dict. Raises PixelRNNError."""
-        backend = TorchBackend(weights, device)
-        return cls(backend, name=backend.name)
+    def from_pretrained(cls, weights: str | Path = DEFAULT, device: str = "cpu", backend: str = "auto") -> "Completer":
+        """Load a bundled name, a .safetensors file of ours, a plain .pth state dict or an exported .onnx file.
+
+        device: cpu or cuda. backend: "onnx" (ONNX Runtime), "torch", or "auto": ONNX Runtime on the CPU for bundled weights and
+        .onnx files, torch for all else. Raises PixelRNNError.
+        """
+        opened = open_backend(weights, device, backend)
+        return cls(opened, name=opened.name)
 
     def __call__(
         self,
-        image: str | Path | Image.Image | np.ndarray,
+        image: Source,
         mask: str | Path | Image.Image | np.ndarray | tuple[int, int, int, int] | None = None,
         samples: int = 1,
         seed: int = 0,
-        guide: str | Path | Image.Image | np.ndarray | None = None,
+        guide: Source | None = None,
+        grown: int = 0,
     ) -> Completion:
         """Complete one picture.
 
-        image: a path, a PIL picture, or uint8 (H, W, 3). mask: a path, a PIL picture (white is missing), bool (H, W), or a box
-        (x, y, width, height) in pixels; None finds the occlusion. seed: for models that draw samples. guide: what belongs in
-        the hole, as a coarse picture of the whole (a path, a PIL picture or uint8 (h, w, 3)), best 32 to 64 pixels a side.
+        image: a path, a PIL picture, uint8 (H, W, 3), or a Picture. mask: a path, a PIL picture (white is missing), bool
+        (H, W), or a box (x, y, width, height) in pixels; None takes transparent pixels as missing, or finds the occlusion
+        where there are none. seed: for models that draw samples. guide: what belongs in the hole, as a coarse picture of the
+        whole (a path, a PIL picture or uint8 (h, w, 3)), best 32 to 64 pixels a side. grown: pixels by which what is missing is
+        grown.
         Raises PixelRNNError: unreadable or mis-shaped input, a mask of another size, nothing known, more samples than one.
         """
         if samples != 1:
             raise PixelRNNError(f"{samples} samples: these weights give one completion. Ask for 1.")
-        picture = _as_image(image)
-        if mask is None:
-            missing, source = self.detect(picture)
-        else:
+        opened = _as_picture(image)
+        picture = opened.pixels
+        if mask is not None:
             missing, source = _as_mask(mask, picture.shape[:2]), "given"
+        elif opened.transparent is not None:
+            missing, source = opened.transparent, "transparent"
+        else:
+            missing, source = self.detect(picture)
+        if grown:
+            missing = grow(missing, grown)
         if missing.all():
             raise PixelRNNError(
                 "the whole picture is missing, there is nothing to complete it from. "
@@ -92,11 +99,15 @@ class Completer:
         if not missing.any():
             deviation = np.zeros(missing.shape, np.float32)
             return Completion(picture, missing, deviation, [picture], None, source)
-        # a network that reads no mask has learned what paint looks like; what is given as missing may not look like it
-        as_it_is = source != "given" and not self.backend.reads_mask
-        shown = picture if as_it_is else paste_known(picture, np.zeros_like(picture), missing)
-        filled, uncertainty = self._fill(shown, missing, None if guide is None else to_float(_as_image(guide)))
-        completed = paste_known(picture, filled, missing)
+        coarse = None if guide is None else to_float(_as_picture(guide).pixels)
+        completed = picture.copy()
+        if self.backend.reads_mask:
+            uncertainty = fill(self.backend, completed, missing, coarse)
+        else:
+            # it has learned what paint looks like; what is given as missing may not look like it
+            uncertainty = self._redraw(completed, missing, coarse, as_it_is=source.startswith("detected"))
+        if opened.grey:
+            completed[missing] = np.rint(completed[missing].mean(axis=1, keepdims=True))
         return Completion(completed, missing, uncertainty, [completed], None, source)
 
     def detect(self, picture: np.ndarray, grown: bool = True) -> tuple[np.ndarray, str]:
@@ -104,12 +115,40 @@ class Completer:
 
         grown: with the ring around it that may hold some of its colour, as filling needs it; else the occlusion itself.
         """
-        height, width = picture.shape[:2]
-        small = resize(picture, *_work_size(width, height))
+        factor = max(1.0, max(picture.shape[:2]) / DETECT_SIDE)
+        seen, source = self._look(_reduced(picture, factor), grown and factor == 1)
+        if factor == 1:
+            return seen, source
+        found = np.zeros(picture.shape[:2], bool)
+        inside = seen & ~grow(~seen, 2)  # a nearer look may lose it: the middle of what fills the view is like any surface
+        for box in groups(seen):
+            self._look_closer(picture, box, factor, grown, found)
+            top, left, bottom, right = (int(edge * factor) for edge in box)
+            found[top:bottom, left:right] |= resize(inside[box.slices], right - left, bottom - top)
+        return found, source
+
+    def _look_closer(self, picture: np.ndarray, box: Box, factor: float, grown: bool, found: np.ndarray) -> None:
+        """Find the occlusion again that was seen in `box` of the picture reduced by `factor`, as near as the detector can see
+        it whole, and add it to `found`."""
+        full = [int(edge * factor) for edge in box]
+        margin = max(MARGIN[0], max(full[2] - full[0], full[3] - full[1]) // 3, int(2 * factor))
+        top, left = (max(0, edge - margin) // GRAIN * GRAIN for edge in full[:2])
+        part = picture[top : full[2] + margin, left : full[3] + margin]
+        closer = max(1.0, max(part.shape[:2]) / DETECT_SIDE)
+        if closer > 0.8 * factor:
+            closer = factor
+        seen, _ = self._look(_reduced(part, closer), grown or closer > 1)
+        if closer > 1 and grown:
+            seen = grow(seen, 1)
+        height, width = part.shape[:2]
+        found[top : top + height, left : left + width] |= resize(seen, width, height)
+
+    def _look(self, small: np.ndarray, grown: bool) -> tuple[np.ndarray, str]:
+        """The occlusion in a picture of moderate size."""
         logits, source = self.backend.detect(to_float(small)), "detected"
         if logits is None:
             if self.detector is None:
-                self.detector = TorchBackend(DEFAULT)
+                self.detector = open_backend(DEFAULT)
             logits, source = self.detector.detect(to_float(small)), f"detected by {DEFAULT}"
         if logits is None:
             raise PixelRNNError("neither these weights nor the detector can find an occlusion. Give a mask.")
@@ -117,38 +156,44 @@ class Completer:
         seen = (logits > 0) & grow(core, NEAR)
         paint = trace(small, seen)
         if paint is not None:
-            seen = paint.tinted if grown else paint.mask
-        elif grown:
+            return paint.tinted if grown else paint.mask, source
+        if grown:
             seen = grow(seen, GROWTH) | (logits > POSSIBLE) & grow(seen, 2 * GROWTH)
-        if grown and small.shape != picture.shape:  # there its edge is sharper than in the small picture
-            seen = grow(seen, 1)
-        return resize(seen, width, height), source
+        return seen, source
 
-    def _fill(self, shown: np.ndarray, missing: np.ndarray, guide: np.ndarray | None) -> tuple[np.ndarray, np.ndarray | None]:
-        """(uint8 (H, W, 3), deviation float32 (H, W) or None) from the network at its working size."""
+    def _redraw(self, picture: np.ndarray, missing: np.ndarray, guide: np.ndarray | None, as_it_is: bool) -> np.ndarray | None:
+        """Fill `picture` in place by a network that draws the whole anew, at its working size; the deviation, or None."""
         height, width = missing.shape
-        size = _work_size(width, height)
-        output = self.backend(to_float(resize(shown, *size)), resize(missing, *size), guide)
-        filled = resize(to_uint8(output.image), width, height)
+        scale = min(1.0, WORK_SIDE / max(width, height))
+        size = max(1, round(width * scale)), max(1, round(height * scale))
+        if not as_it_is:
+            picture[missing] = 0
+        output = self.backend(to_float(resize(picture, *size)), resize(missing, *size), guide)
+        picture[missing] = resize(to_uint8(output.image), width, height)[missing]
         if output.log_std is None:
-            return filled, None
+            return None
         deviation = Image.fromarray(np.exp(output.log_std)).resize((width, height), Image.Resampling.BILINEAR)
-        return filled, np.where(missing, np.asarray(deviation), np.float32(0))
+        return np.where(missing, np.asarray(deviation), np.float32(0))
 
 
-def _work_size(width: int, height: int) -> tuple[int, int]:
-    scale = min(1.0, WORK_SIDE / max(width, height))
-    return max(1, round(width * scale)), max(1, round(height * scale))
+def _reduced(picture: np.ndarray, factor: float) -> np.ndarray:
+    """The picture at 1 / `factor` of its sides."""
+    if factor == 1:
+        return picture
+    height, width = (max(1, round(side / factor)) for side in picture.shape[:2])
+    return resize(shrink(picture, max(1, int(factor / 2))), width, height)
 
 
-def _as_image(image: str | Path | Image.Image | np.ndarray) -> np.ndarray:
+def _as_picture(image: Source) -> Picture:
+    if isinstance(image, Picture):
+        return image
     if isinstance(image, (str, Path)):
-        return read_image(image)
+        return read_picture(image)
     if isinstance(image, Image.Image):
-        return as_rgb(image)
+        return Picture(as_rgb(image))
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or 0 in image.shape:
         raise PixelRNNError(f"expected a picture as uint8 (H, W, 3), got {image.dtype} {image.shape}.")
-    return image
+    return Picture(image)
 
 
 def _as_mask(mask: str | Path | Image.Image | np.ndarray | tuple[int, int, int, int], shape: tuple[int, ...]) -> np.ndarray:

@@ -4,9 +4,10 @@ Written by torch's tracing exporter: torch.export refuses recurrences of dynamic
 """
 
 import copy
+import hashlib
 import json
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -16,9 +17,12 @@ import numpy as np
 import torch
 from torch import nn
 
+from .backends import SEAL, seal
+from .checkpoint import load
 from .errors import PixelRNNError
 from .image import write_atomically
 from .models.encoder_decoder import occlusion
+from .weights import DETECTOR, bundled_weights
 
 OPSET = 20  # the first with Gelu as one operation; LayerNormalization is one since 17
 TOLERANCE = 1e-4  # largest absolute difference from torch
@@ -72,7 +76,27 @@ class Flagged(nn.Module):
         return picture, mask_logits, log_std
 
 
-def export_onnx(model: nn.Module, path: str | Path) -> None:
+def export_bundled() -> list[Path]:
+    """Write the ONNX files of all bundled weights beside them, NAME.onnx and NAME.detector.onnx each; their metadata hold the
+    SHA-256 of the checkpoint as `weights`."""
+    written: list[Path] = []
+    for path in bundled_weights().values():
+        model, about = load(path).model, {"weights": hashlib.sha256(path.read_bytes()).hexdigest()}
+        targets = path.with_suffix(".onnx"), path.with_suffix(DETECTOR)
+        export_onnx(model, targets[0], about)
+        export_detector(model, targets[1], about)
+        written += targets
+    return written
+
+
+def export_detector(model: nn.Module, path: str | Path, about: Mapping[str, str] | None = None) -> None:
+    """Write the `detect` of a model as an ONNX file of its own: image (B, 3, H, W) to mask_logits (B, 1, H, W), checked and
+    sealed as export_onnx does. It saves a blind completion the second pass of the filling network."""
+    model = copy.deepcopy(model).cpu().float().eval()
+    _write(Path(path), model, Detection, ("image",), ("mask_logits",), about or {})
+
+
+def export_onnx(model: nn.Module, path: str | Path, about: Mapping[str, str] | None = None) -> None:
     """Write a model from create_model as an ONNX file, whole or not at all, that ONNX Runtime was seen to run as torch does.
 
     Inputs, all float32 but the flags, of any B, H, W, h, w of 1 or more:
@@ -83,29 +107,41 @@ def export_onnx(model: nn.Module, path: str | Path) -> None:
     Outputs: picture (B, 3, H, W) in [0, 1], mask_logits and log_std (B, 1, H, W), as in Prediction; mask_logits are 0 where all
     pictures come with a mask, since nothing is detected then. A model without `detect`
     and `fill`, such as baseline, reads the image alone and says the picture alone, so its file has these two only.
-    The file's metadata: model, config (JSON), pixelrnn (our version).
+    The file's metadata: model, config (JSON), pixelrnn (our version), `about`, and a checksum, so that damage shows.
 
     Raises PixelRNNError if an output differs from torch's by more than 1e-4 at any of three other sizes, or without onnx and
     onnxruntime.
     """
+    model = copy.deepcopy(model).cpu().float().eval()
+    if hasattr(model, "detect") and hasattr(model, "fill"):
+        _write(Path(path), model, Flagged, tuple(_example(*EXAMPLE)), OUTPUTS, about or {})
+    else:
+        _write(Path(path), model, _Picture, ("image",), OUTPUTS[:1], about or {})
+
+
+def _write(
+    path: Path,
+    model: nn.Module,
+    wrap: Callable[[nn.Module], nn.Module],
+    inputs: tuple[str, ...],
+    outputs: tuple[str, ...],
+    about: Mapping[str, str],
+) -> None:
     try:
         import onnx
         import onnxruntime
     except ImportError as error:
-        raise PixelRNNError(f"exporting needs {error.name}. Install it: pip install 'pixelrnn[onnx]'.") from None
-    model = copy.deepcopy(model).cpu().float().eval()
-    flagged = hasattr(model, "detect") and hasattr(model, "fill")
-    inputs = dict(list(_example(*EXAMPLE).items())[: None if flagged else 1])
-    outputs = OUTPUTS[: None if flagged else 1]
+        raise PixelRNNError(f"exporting needs {error.name}. Install it: pip install 'pixelrnn[train]'.") from None
+    example = tuple(_example(*EXAMPLE)[name] for name in inputs)
 
     def write(temporary: Path) -> None:
         with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")  # of the tracer's own age, and of constants that the check below would find out
             # in eval mode itself, or the exporter would leave the model within in training mode, which answers differently
-            wrapped = (Flagged(model) if flagged else _Picture(model)).eval()
+            wrapped = wrap(model).eval()
             torch.onnx.export(
-                torch.jit.trace(wrapped, tuple(inputs.values()), check_trace=False),
-                tuple(inputs.values()),
+                torch.jit.trace(wrapped, example, check_trace=False),
+                example,
                 str(temporary),
                 dynamo=False,
                 opset_version=OPSET,
@@ -114,14 +150,16 @@ def export_onnx(model: nn.Module, path: str | Path) -> None:
                 dynamic_axes={name: AXES[name] for name in (*inputs, *outputs)},
             )
         written = onnx.load(temporary)
-        about = {"model": str(model.name), "config": json.dumps(asdict(model.config))}  # type: ignore[call-overload]
-        onnx.helper.set_model_props(written, {**about, "pixelrnn": version("pixelrnn")})
-        onnx.save(written, temporary)
+        told = {"model": str(model.name), "config": json.dumps(asdict(model.config))}  # type: ignore[call-overload]
+        told |= {"pixelrnn": version("pixelrnn"), **about, "checksum": SEAL.decode() + "0" * 64}
+        onnx.helper.set_model_props(written, told)
+        temporary.write_bytes(seal(written.SerializeToString(deterministic=True)))
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3  # it warns that fresh weights, equal in places, are not shared with a branch
-        _check(model, onnxruntime.InferenceSession(temporary, options, providers=["CPUExecutionProvider"]))
+        session = onnxruntime.InferenceSession(temporary, options, providers=["CPUExecutionProvider"])
+        _check(model, session, inputs, outputs)
 
-    write_atomically(Path(path), write)
+    write_atomically(path, write)
 
 
 class _Picture(nn.Module):
@@ -148,16 +186,15 @@ def _example(batch: int, height: int, width: int) -> dict[str, torch.Tensor]:
     return {"image": image, "mask": mask, "guide": guide, "has_mask": flags, "has_guide": ~flags}
 
 
-def _check(model: nn.Module, session: Any) -> None:
+def _check(model: nn.Module, session: Any, names: tuple[str, ...], outputs: tuple[str, ...]) -> None:
     """Raise PixelRNNError where the session's answers are not the model's."""
-    known = {one.name for one in session.get_inputs()}
     for size in CHECKED:
-        for inputs in _uses(_example(*size)):
+        for inputs in _uses(_example(*size)) if len(names) > 1 else (_example(*size),):
             try:
-                found = session.run(None, {name: value.numpy() for name, value in inputs.items() if name in known})
+                found = session.run(None, {name: inputs[name].numpy() for name in names})
             except Exception as error:  # ONNX Runtime's own have no common base but this
                 raise PixelRNNError(f"the ONNX graph fails for (B, H, W) = {size}; nothing was written ({error}).") from None
-            for name, here, there in zip(OUTPUTS, _expected(model, inputs, found), found, strict=False):
+            for name, here, there in zip(outputs, _expected(model, inputs, found, outputs), found, strict=True):
                 worst = float(np.abs(here.numpy() - there).max()) if here.shape == there.shape else float("inf")
                 if not worst <= TOLERANCE:
                     raise PixelRNNError(
@@ -174,10 +211,14 @@ def _uses(inputs: dict[str, torch.Tensor]) -> Iterator[dict[str, torch.Tensor]]:
 
 
 @torch.no_grad()
-def _expected(model: nn.Module, inputs: dict[str, torch.Tensor], found: list[np.ndarray]) -> tuple[torch.Tensor, ...]:
+def _expected(
+    model: nn.Module, inputs: dict[str, torch.Tensor], found: list[np.ndarray], outputs: tuple[str, ...]
+) -> tuple[torch.Tensor, ...]:
     """What torch says, one picture at a time, through the model's own optional arguments."""
-    if len(found) == 1:
+    if outputs == ("picture",):
         return (model(inputs["image"]).image,)
+    if outputs == ("mask_logits",):
+        return (model.detect(inputs["image"]),)  # type: ignore[operator]
     answers = []
     for i in range(len(inputs["image"])):
         image, mask, guide = (inputs[name][i : i + 1] for name in ("image", "mask", "guide"))

@@ -48,8 +48,8 @@ def trace(picture: np.ndarray, seen: np.ndarray) -> Paint | None:
 
 def _exact_colours(picture: np.ndarray, within: np.ndarray, edge: np.ndarray) -> np.ndarray | None:
     """The few colours (N, 3) of the pixels `within` the paint, and of those at its `edge`; None where it has more."""
-    colours, counts = np.unique(picture[within], axis=0, return_counts=True)
-    colours = colours[counts >= FLAT[0] * counts.sum()]
+    codes, counts = np.unique(picture[within] @ np.array([65536, 256, 1]), return_counts=True)  # faster than by rows
+    colours = (codes[counts >= FLAT[0] * counts.sum(), None] >> np.array([16, 8, 0]) & 255).astype(np.uint8)
     apart = np.abs(colours[:, None].astype(int) - colours[None]).max(axis=2)
     if not len(colours) or not edge.any() or (apart[np.triu_indices(len(colours), 1)] < DISTINCT).any():
         return None

@@ -1,6 +1,5 @@
 """The table of models: register, create_model, list_models, and what every completion model returns."""
 
-import difflib
 from collections.abc import Callable
 from dataclasses import fields
 from typing import Any, NamedTuple, TypeVar
@@ -8,7 +7,7 @@ from typing import Any, NamedTuple, TypeVar
 import torch
 from torch import nn
 
-from ..errors import PixelRNNError
+from ..errors import PixelRNNError, nearest
 
 
 class Prediction(NamedTuple):
@@ -59,9 +58,3 @@ def create_model(name: str, **options: Any) -> nn.Module:
     built = model(config(**options))
     built.name = name  # type: ignore[assignment]
     return built
-
-
-def nearest(word: str, known: list[str]) -> str:
-    """The end of a sentence: ", did you mean ...?" where a known word is near, else a full stop."""
-    found = difflib.get_close_matches(word, known, n=1)
-    return f", did you mean {found[0]!r}?" if found else "."

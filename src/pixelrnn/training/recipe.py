@@ -20,10 +20,9 @@ from ..data import (
     split,
     split_by_number,
 )
-from ..errors import PixelRNNError
+from ..errors import PixelRNNError, nearest
 from ..image import list_images
 from ..models import create_model
-from ..models.registry import nearest
 
 
 @dataclass(frozen=True)
