@@ -14,7 +14,7 @@ the distribution may be a mixture of logistics.
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import torch
@@ -43,7 +43,7 @@ class AutoregressiveConfig:
     components: int = 8
     encoder_features: int = 48
     encoder_depth: int = 4
-    ordered: bool = True
+    ordered: bool = field(default=True, metadata={"before": True})
 
 
 class Evaluated(Protocol):
