@@ -216,3 +216,11 @@ def test_bad_input_is_refused_with_what_was_expected(image, mask, message):
 def test_more_samples_than_the_network_can_draw_are_refused(picture):
     with pytest.raises(PixelRNNError, match="one completion"):
         Completer(Grey())(picture, samples=4)
+
+
+def test_a_long_thin_picture_keeps_its_size_and_what_is_known() -> None:
+    long = np.full((2, 4000, 3), 200, np.uint8)
+    long[:, 1000:1500] = 0
+    result = Completer.from_pretrained()(long)
+    assert result.image.shape == long.shape
+    assert (result.image[~result.mask] == long[~result.mask]).all()

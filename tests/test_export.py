@@ -61,7 +61,9 @@ def flag(*values: bool) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("size", [(2, 45, 70), (1, 1, 1), (1, 160, 33), (3, 64, 80)], ids=str)
-@pytest.mark.parametrize(("scan", "borrow"), [*((scan, False) for scan in SCANS), ("gru", True)])
+@pytest.mark.parametrize(
+    ("scan", "borrow"), [*((scan, False) for scan in SCANS), pytest.param("gru", True, marks=pytest.mark.slow)]
+)
 def test_a_file_answers_as_torch_does_with_and_without_mask_and_guide(exported, scan: str, borrow: bool, size) -> None:
     model, path = exported(scan, borrow)
     image, mask = batch(0, *size)

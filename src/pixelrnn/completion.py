@@ -124,6 +124,8 @@ class Completer:
         for box in groups(seen):
             self._look_closer(picture, box, factor, grown, found)
             top, left, bottom, right = (int(edge * factor) for edge in box)
+            # a side of less than `factor` was one pixel there
+            bottom, right = min(bottom, picture.shape[0]), min(right, picture.shape[1])
             found[top:bottom, left:right] |= resize(inside[box.slices], right - left, bottom - top)
         return found, source
 
