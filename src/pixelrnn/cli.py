@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from functools import cache, partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -47,13 +48,13 @@ def _console(stderr: bool = False) -> "Console":
     return console
 
 
-def _progress() -> "Progress":
-    """A bar with the count, the rate and the remaining time; nothing where the output is no terminal."""
+def _progress(hidden: bool = False) -> "Progress":
+    """A bar with the count, the rate and the remaining time; nothing where the output is no terminal, or `hidden`."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     console = _console()
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    return Progress(*columns, console=console, disable=not console.is_terminal)
+    return Progress(*columns, console=console, disable=hidden or not console.is_terminal)
 
 
 def _say(text: str) -> None:
@@ -70,13 +71,14 @@ def _printable(text: str) -> str:
 
 
 def plan_outputs(
-    inputs: Sequence[Path], out: Path | None, overwrite: bool, skip_existing: bool = False
+    inputs: Sequence[Path], out: Path | None, overwrite: bool, skip_existing: bool = False, samples: int = 1
 ) -> list[tuple[Path, Path]]:
     """(picture, where its completion goes) for files and folders, in order.
 
     A folder gives OUT/<relative path>/NAME.png, OUT being outputs/ by default; a file without OUT a numbered
     outputs/NAME_completed.png; a file with OUT that ends like a picture, exactly that. Raises PixelRNNError for a missing path,
-    for two inputs with one output and, without `overwrite`, for an output that exists, which `skip_existing` leaves out.
+    for two inputs with one output and, without `overwrite`, for an output that exists, which `skip_existing` leaves out. Each
+    of the `samples` is an output.
     """
     from .image import SUFFIXES, list_images
 
@@ -97,12 +99,18 @@ def plan_outputs(
             plan.append((path, out if exact else out / f"{path.stem}.png"))
     taken: dict[Path, Path] = {}
     for path, target in plan:
-        if target in taken:
-            raise PixelRNNError(f"{taken[target]} and {path} would both be written to {target}. Complete them in two runs.")
-        if target.exists() and not overwrite and not skip_existing:
-            raise PixelRNNError(f"{target}: exists already. Give --overwrite, --skip-existing, or another --out.")
-        taken[target] = path
+        for one in (sample_target(target, number) for number in range(1, samples + 1)):
+            if one in taken:
+                raise PixelRNNError(f"{taken[one]} and {path} would both be written to {one}. Complete them in two runs.")
+            if one.exists() and not overwrite and not skip_existing:
+                raise PixelRNNError(f"{one}: exists already. Give --overwrite, --skip-existing, or another --out.")
+            taken[one] = path
     return [(path, target) for path, target in plan if not (skip_existing and target.exists())]
+
+
+def sample_target(target: Path, number: int) -> Path:
+    """Where the sample of this rank goes: the first to `target` itself."""
+    return target if number == 1 else target.with_stem(f"{target.stem}_sample{number}")
 
 
 def _free(target: Path, planned: set[Path]) -> Path:
@@ -169,8 +177,16 @@ def complete(
     weights: Weights = DEFAULT,
     backend: Annotated[str, typer.Option(help="onnx, torch, or auto: onnx for bundled weights and .onnx files.")] = "auto",
     device: Device = "cpu",
-    samples: Annotated[int, typer.Option(help="How many completions; the bundled weights give one.")] = 1,
-    seed: Annotated[int, typer.Option(help="Seed of the samples.")] = 0,
+    samples: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            help="Several completions of each picture, drawn by a PixelRNN: OUT is the most likely, OUT_sample2 the next, and "
+            "so on; needs torch. 1 is the expected completion, which is not drawn.",
+        ),
+    ] = 1,
+    seed: Annotated[int, typer.Option(help="Of the samples: the same one draws the same again.")] = 0,
+    temperature: Annotated[float, typer.Option(help="Of the samples: below 1 likelier ones, and more alike.")] = 1.0,
     sheet: Annotated[Path | None, typer.Option(help="Also write one picture with every input beside its completion.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace outputs that exist.")] = False,
     skip_existing: Annotated[
@@ -183,7 +199,7 @@ def complete(
     from .image import read_image
 
     region = _read_mask_option(mask)
-    plan = plan_outputs(inputs, out, overwrite, skip_existing)
+    plan = plan_outputs(inputs, out, overwrite, skip_existing, samples)
     if sheet is not None and sheet.exists() and not overwrite:
         raise PixelRNNError(f"{sheet}: exists already. Give --overwrite, or another --sheet.")
     completer = Completer.from_pretrained(weights, device, backend)
@@ -193,11 +209,13 @@ def complete(
     failures: list[str] = []
     done: list[tuple[Path, Path]] = []
 
+    options: dict[str, Any] = {"grown": grow, "samples": samples, "seed": seed, "temperature": temperature}
+
     def one(path: Path, target: Path) -> None:
         start = time.perf_counter()
         told: dict[str, Any] = {"path": str(path), "output": str(target)}
         try:
-            told |= _complete_one(completer, path, target, _mask_for(path, region, inputs), grow, samples, seed)
+            told |= _complete_one(completer, path, target, _mask_for(path, region, inputs), **options)
         except (PixelRNNError, MemoryError) as error:
             if len(plan) == 1 and not as_json and isinstance(error, PixelRNNError):
                 raise
@@ -209,15 +227,19 @@ def complete(
             typer.echo(json.dumps({**told, "seconds": round(time.perf_counter() - start, 4)}))
         elif len(plan) == 1:
             share = f"{told['missing']:.1%} missing, {told['mask_source']}" if told["missing"] else "nothing missing"
-            say(f"{target}  ({'; '.join([share, *told['notes']])})")
+            likelihoods = [f"log-likelihood {nats:.2f} nats a pixel" for nats in told["log_likelihood"] or ()]
+            say(f"{target}  ({'; '.join([share, *likelihoods[:1], *told['notes']])})")
+            for number, likelihood in enumerate(likelihoods[1:], 2):
+                say(f"{sample_target(target, number)}  ({likelihood})")
 
-    if len(plan) == 1 or as_json:
-        for path, target in plan:
+    several = len(plan) != 1
+    with _progress(hidden=as_json) if several or samples > 1 else nullcontext() as progress:
+        if samples > 1:
+            drawing = progress.add_task("Drawing", total=100)
+            options["progress"] = lambda share: progress.update(drawing, completed=round(100 * share))
+        for path, target in progress.track(plan, description="Completing") if several else plan:
             one(path, target)
-    else:
-        with _progress() as progress:
-            for path, target in progress.track(plan, description="Completing"):
-                one(path, target)
+    if several:
         say(f"{len(done)} of {len(plan)} pictures completed" + (f" in {out or 'outputs'}" if done else ""))
     if sheet is not None and done:
         from . import report
@@ -231,24 +253,24 @@ def complete(
         raise typer.Exit(1)
 
 
-def _complete_one(
-    completer: "Completer", path: Path, target: Path, mask: Mask, grow: int, samples: int, seed: int
-) -> dict[str, Any]:
-    """Complete and write one picture; what --json tells of it."""
+def _complete_one(completer: "Completer", path: Path, target: Path, mask: Mask, **options: Any) -> dict[str, Any]:
+    """Complete and write one picture, its samples first of all, so that `target` says that it is done; what --json tells."""
     from .image import read_picture, write_image
 
     picture = read_picture(path)
     try:
-        result = completer(picture, mask, samples, seed, grown=grow)
+        result = completer(picture, mask, **options)
     except PixelRNNError as error:
         raise PixelRNNError(str(error) if str(path) in str(error) else f"{path}: {error}") from None
-    write_image(target, result.image, picture, result.mask)
+    for number, sample in reversed(list(enumerate(result.samples, 1))):
+        write_image(sample_target(target, number), sample, picture, result.mask)
     height, width = result.mask.shape
     return {
         "width": width,
         "height": height,
         "missing": round(float(result.mask.mean()), 6),
         "mask_source": result.mask_source,
+        "log_likelihood": result.log_likelihood,
         "notes": list(picture.notes),
         "error": None,
     }

@@ -1,7 +1,11 @@
 """Completer and Completion: the one door to inference. Pictures are RGB uint8 (H, W, 3); masks bool (H, W), True is missing."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
@@ -10,8 +14,11 @@ from .backends import Backend, open_backend
 from .errors import PixelRNNError
 from .image import Picture, as_rgb, grow, read_mask, read_picture, resize, to_float, to_uint8
 from .paint import trace
-from .tiling import GRAIN, MARGIN, WORK_SIDE, Box, fill, groups, shrink
+from .tiling import GRAIN, MARGIN, WORK_SIDE, Box, cut, fill, groups, shrink
 from .weights import DEFAULT
+
+if TYPE_CHECKING:
+    from .sampling import Sampler
 
 __all__ = ["WORK_SIDE", "Completer", "Completion"]
 
@@ -31,11 +38,11 @@ Source = str | Path | Image.Image | np.ndarray | Picture
 class Completion:
     """A completed picture and what is known about it."""
 
-    image: np.ndarray  # (H, W, 3) uint8, known pixels byte for byte
+    image: np.ndarray  # (H, W, 3) uint8, known pixels byte for byte; of several samples the first
     mask: np.ndarray  # (H, W) bool, what was taken as missing
     uncertainty: np.ndarray | None  # (H, W) float32, standard deviation in units of [0, 1], 0 where known; None where unknown
-    samples: list[np.ndarray]  # (H, W, 3) uint8 each; one unless several were asked for
-    log_likelihood: list[float] | None  # per sample, nats per missing pixel; None for a model that has none
+    samples: list[np.ndarray]  # (H, W, 3) uint8 each, the most likely first; one, not drawn, unless several were asked for
+    log_likelihood: list[float] | None  # per sample, nats per missing pixel of the coarse picture; None where none was drawn
     mask_source: str  # "given", "transparent", "detected", or "detected by" and the weights that did
 
 
@@ -45,11 +52,14 @@ class Completer:
     completer = Completer.from_pretrained()
     result = completer("photo.jpg")
 
-    detector: sees the occlusion where the network itself cannot; by default the bundled weights.
+    detector: sees the occlusion where the network itself cannot; by default the bundled weights. sampler: draws what several
+    samples are completed from; by default the bundled weights.
     """
 
-    def __init__(self, backend: Backend, detector: Backend | None = None, name: str = "") -> None:
-        self.backend, self.detector, self.name = backend, detector, name
+    def __init__(
+        self, backend: Backend, detector: Backend | None = None, name: str = "", sampler: "Sampler | None" = None
+    ) -> None:
+        self.backend, self.detector, self.name, self.sampler = backend, detector, name, sampler
 
     @classmethod
     def from_pretrained(cls, weights: str | Path = DEFAULT, device: str = "cpu", backend: str = "auto") -> "Completer":
@@ -69,18 +79,26 @@ class Completer:
         seed: int = 0,
         guide: Source | None = None,
         grown: int = 0,
+        temperature: float = 1.0,
+        progress: Callable[[float], Any] = lambda share: None,
     ) -> Completion:
         """Complete one picture.
 
         image: a path, a PIL picture, uint8 (H, W, 3), or a Picture. mask: a path, a PIL picture (white is missing), bool
         (H, W), or a box (x, y, width, height) in pixels; None takes transparent pixels as missing, or finds the occlusion
-        where there are none. seed: for models that draw samples. guide: what belongs in the hole, as a coarse picture of the
-        whole (a path, a PIL picture or uint8 (h, w, 3)), best 32 to 64 pixels a side. grown: pixels by which what is missing is
-        grown.
-        Raises PixelRNNError: unreadable or mis-shaped input, a mask of another size, nothing known, more samples than one.
+        where there are none. samples: 1 for the completion itself; more are drawn by the sampler, one seed giving the same ones
+        each time, and completed with what was drawn as their guides. guide: what belongs in the hole, as a coarse picture of
+        the whole (a path, a PIL picture or uint8 (h, w, 3)), best 32 to 64 pixels a side. grown: pixels by which what is
+        missing is grown. temperature: of the samples, above 0; below 1 they are likelier and more alike. progress: told the
+        share of them that is drawn, in (0, 1].
+        Raises PixelRNNError: unreadable or mis-shaped input, a mask of another size, nothing known, samples where the weights
+        take no guide, torch or the sampler is not there, or a guide is given.
         """
-        if samples != 1:
-            raise PixelRNNError(f"{samples} samples: these weights give one completion. Ask for 1.")
+        if samples < 1:
+            raise PixelRNNError(f"{samples} samples: expected 1 or more.")
+        if samples > 1 and (guide is not None or not self.backend.reads_mask):
+            why = "a guide was given" if guide is not None else f"the model {self.name or self.backend.name} takes no guide"
+            raise PixelRNNError(f"{samples} samples: {why}, so there is one completion. Ask for 1.")
         opened = _as_picture(image)
         picture = opened.pixels
         if mask is not None:
@@ -101,14 +119,47 @@ class Completer:
             return Completion(picture, missing, deviation, [picture], None, source)
         coarse = None if guide is None else to_float(_as_picture(guide).pixels)
         completed = picture.copy()
-        if self.backend.reads_mask:
-            uncertainty = fill(self.backend, completed, missing, coarse)
-        else:
+        if not self.backend.reads_mask:
             # it has learned what paint looks like; what is given as missing may not look like it
             uncertainty = self._redraw(completed, missing, coarse, as_it_is=source.startswith("detected"))
+        elif coarse is None:
+            uncertainty = fill(self.backend, completed, missing)
+        else:
+            uncertainty = fill(self.backend, completed, missing, partial(cut, coarse, missing.shape))
+        every, nats = [completed], None
+        if samples > 1:
+            every, nats = self._samples(picture, missing, completed, samples, seed, temperature, progress)
         if opened.grey:
-            completed[missing] = np.rint(completed[missing].mean(axis=1, keepdims=True))
-        return Completion(completed, missing, uncertainty, [completed], None, source)
+            for one in every:
+                one[missing] = np.rint(one[missing].mean(axis=1, keepdims=True))
+        return Completion(every[0], missing, uncertainty, every, nats, source)
+
+    @property
+    def can_sample(self) -> bool:
+        """Whether several samples can be asked for."""
+        return self.backend.reads_mask and (self.sampler is not None or find_spec("torch") is not None)
+
+    def _samples(
+        self,
+        picture: np.ndarray,
+        missing: np.ndarray,
+        expected: np.ndarray,
+        samples: int,
+        seed: int,
+        temperature: float,
+        progress: Callable[[float], Any],
+    ) -> tuple[list[np.ndarray], list[float]]:
+        """Completions of coarse samples and their log-likelihoods, the most likely first."""
+        if self.sampler is None:
+            from .sampling import Sampler
+
+            self.sampler = Sampler()
+        drawn = self.sampler(picture, missing, expected, samples, seed, temperature, progress)
+        every = [picture.copy() for _ in drawn.guides]
+        for one, guides in zip(every, drawn.guides, strict=True):
+            fill(self.backend, one, missing, guides.__getitem__)
+        order = sorted(range(samples), key=lambda i: -drawn.log_likelihood[i])
+        return [every[i] for i in order], [drawn.log_likelihood[i] for i in order]
 
     def detect(self, picture: np.ndarray, grown: bool = True) -> tuple[np.ndarray, str]:
         """Find the occlusion of uint8 (H, W, 3): (bool (H, W), who found it); all False where none is seen.

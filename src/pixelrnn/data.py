@@ -346,3 +346,39 @@ class BinarisedDigits(Dataset[dict[str, Any]]):
 def is_mnist(root: Path) -> bool:
     """Whether `root` holds the digits of MNIST."""
     return (root / "train-images-idx3-ubyte.gz").is_file()
+
+
+class CoarseCases(Dataset[dict[str, Any]]):
+    """Coarse pictures with holes, and a first guess of what is in them, `guess`; recipes/coarse.py writes them.
+
+    root: a folder with train.npy and valid.npy, uint8 (N, 7, H, W): the truth, the guess, 255 where missing. part: "train",
+    where a picture is mirrored half the time, or "valid". Raises PixelRNNError for a file that is missing or not of that form.
+    """
+
+    def __init__(self, root: str | Path, part: str = "train") -> None:
+        path = Path(root) / f"{part}.npy"
+        try:
+            self.cases = np.load(path, mmap_mode="r")
+        except (OSError, ValueError) as error:
+            raise PixelRNNError(f"{path}: no readable array ({error}). Write it: python recipes/coarse.py") from None
+        if self.cases.ndim != 4 or self.cases.shape[1] != 7 or self.cases.dtype != np.uint8:
+            raise PixelRNNError(f"{path}: expected uint8 (N, 7, H, W), got {self.cases.dtype} {self.cases.shape}.")
+        self.part, self.epoch = part, 0
+
+    def __len__(self) -> int:
+        return len(self.cases)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Mirror others from here on."""
+        self.epoch = epoch
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        case = torch.from_numpy(self.cases[index]).float() / 255
+        if self.part == "train" and np.random.default_rng([self.epoch, index]).random() < 0.5:
+            case = case.flip(2)
+        return {"target": case[:3], "guess": case[3:6], "mask": case[6:], "name": f"{self.part}_{index}"}
+
+
+def is_coarse(root: Path) -> bool:
+    """Whether `root` holds coarse cases."""
+    return (root / "train.npy").is_file()

@@ -7,7 +7,7 @@ Pictures are RGB uint8 (H, W, 3), masks bool (H, W), True is missing.
 """
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, NamedTuple, Protocol
 
@@ -62,19 +62,37 @@ class Level(NamedTuple):
     deviation: np.ndarray | None  # (H, W) float32
 
 
-def fill(network: Network, picture: np.ndarray, missing: np.ndarray, guide: np.ndarray | None = None) -> np.ndarray | None:
-    """Fill what is `missing` in `picture`, in place; its deviation float32 (H, W), 0 where known, or None.
+class View(NamedTuple):
+    """A group of holes in `box`, and what decides its content: `part` of the picture, at `scale`."""
 
-    guide: float32 (3, h, w) in [0, 1], of any size, coarsely the whole picture.
-    """
-    deviation: np.ndarray | None = np.zeros(missing.shape, np.float32)
+    box: Box
+    part: Box
+    scale: float
+    width: int  # of the holes, about, in pixels of the picture
+
+
+def views(missing: np.ndarray) -> Iterator[View]:
+    """One for each group of holes, at the scale at which it is filled first."""
     for box in groups(missing):
         width = _width(missing, box)
         scale = 1.0 if width <= WIDTH else WIDTH / width
         part = _around(box, int(max(MARGIN[0] / scale, MARGIN[1] * min(width, WIDTH / scale))), missing.shape)
-        scale = min(scale, WORK_SIDE / max(part.size))
-        coarse = None if guide is None else _cut(guide, part, missing.shape)
-        level = _first(network, picture[part.slices], missing[part.slices], scale, coarse)
+        yield View(box, part, min(scale, WORK_SIDE / max(part.size)), width)
+
+
+def fill(
+    network: Network,
+    picture: np.ndarray,
+    missing: np.ndarray,
+    guide: Callable[[Box], np.ndarray | None] = lambda part: None,
+) -> np.ndarray | None:
+    """Fill what is `missing` in `picture`, in place; its deviation float32 (H, W), 0 where known, or None.
+
+    guide: for the part of a View, what it is to look like coarsely, float32 (3, h, w) in [0, 1] of any size.
+    """
+    deviation: np.ndarray | None = np.zeros(missing.shape, np.float32)
+    for box, part, scale, width in views(missing):
+        level = _first(network, picture[part.slices], missing[part.slices], scale, guide(part))
         while scale < 1 and (width <= WIDTH or 2 * scale * width <= FINE):
             scale = min(1.0, 2 * scale)
             level = _finer(network, picture[part.slices], missing[part.slices], scale, level)
@@ -89,7 +107,7 @@ def fill(network: Network, picture: np.ndarray, missing: np.ndarray, guide: np.n
 
 def _first(network: Network, view: np.ndarray, missing: np.ndarray, scale: float, guide: np.ndarray | None) -> Level:
     """The part filled in one call, at `scale`."""
-    small, hole = _at_scale(view, missing, scale)
+    small, hole = at_scale(view, missing, scale)
     return Level(*_call(network, small, hole, guide))
 
 
@@ -104,7 +122,7 @@ def _call(
 
 def _finer(network: Network, view: np.ndarray, missing: np.ndarray, scale: float, level: Level) -> Level:
     """`level` at a larger scale: brought up, and where a hole ends completed anew, tile by tile, with itself as the guide."""
-    sharp, hole = _at_scale(view, missing, scale)
+    sharp, hole = at_scale(view, missing, scale)
     size = hole.shape[1], hole.shape[0]
     picture = paste_known(sharp, resize(level.picture, *size), hole)
     deviation = None if level.deviation is None else _resize(level.deviation, *size)
@@ -137,18 +155,18 @@ def _paste(level: Level, view: np.ndarray, missing: np.ndarray, deviation: np.nd
             deviation[strip.slices][hole] = spread[hole]
 
 
-def _at_scale(view: np.ndarray, missing: np.ndarray, scale: float) -> tuple[np.ndarray, np.ndarray]:
+def at_scale(view: np.ndarray, missing: np.ndarray, scale: float) -> tuple[np.ndarray, np.ndarray]:
     """Both reduced; what is missing is neither shown nor lost."""
     if scale == 1:
         return view, missing
     height, width = (max(1, round(side * scale)) for side in missing.shape)
     factor = max(1, int(1 / scale))
-    hole = _any_of(missing, factor)
+    hole = any_of(missing, factor)
     # a filter no wider than the mask's own, and blank holes, so that nothing of what is covered leaks out
     return _resize(blank(shrink(view, factor), hole), width, height), resize(hole, width, height)
 
 
-def _any_of(missing: np.ndarray, factor: int) -> np.ndarray:
+def any_of(missing: np.ndarray, factor: int) -> np.ndarray:
     """bool (ceil(H / factor), ceil(W / factor)): where any of `factor` x `factor` pixels is missing."""
     for axis in (1, 0) if factor > 1 else ():  # along rows first: that is faster
         missing = np.logical_or.reduceat(missing, np.arange(0, missing.shape[axis], factor), axis=axis)
@@ -160,8 +178,8 @@ def _resize(array: np.ndarray, width: int, height: int, place: tuple[float, floa
     return np.array(Image.fromarray(array).resize((width, height), Image.Resampling.BILINEAR, box=place))
 
 
-def _cut(guide: np.ndarray, part: Box, shape: tuple[int, ...]) -> np.ndarray:
-    """The guide of a part, from that of the whole picture."""
+def cut(guide: np.ndarray, shape: tuple[int, ...], part: Box) -> np.ndarray:
+    """The guide of a part of a picture of `shape`, from that of the whole."""
     if part == (0, 0, *shape):
         return guide
     y, x = guide.shape[1] / shape[0], guide.shape[2] / shape[1]
@@ -231,7 +249,7 @@ def shrink(picture: np.ndarray, factor: int) -> np.ndarray:
 def _components(missing: np.ndarray) -> list[Box]:
     """Boxes of the connected parts, holes in the same or neighbouring cells of a coarse grid being connected."""
     cell = max(GRAIN, -(-max(missing.shape) // 256))
-    left = {(int(y), int(x)) for y, x in np.argwhere(_any_of(missing, cell))}
+    left = {(int(y), int(x)) for y, x in np.argwhere(any_of(missing, cell))}
     boxes = []
     while left:
         queue, own = deque([left.pop()]), []

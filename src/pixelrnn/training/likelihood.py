@@ -14,7 +14,7 @@ class LikelihoodModule(RecipeModule):
         """Minus the log-likelihood of each picture's missing pixels (B,), and how many those are (B,)."""
         mask = batch["mask"]
         with torch.autocast(self.device.type, enabled=False):
-            return -self.model.log_prob(batch["target"], mask), mask.sum(dim=(1, 2, 3))  # type: ignore[operator]
+            return -self.model.log_prob(batch["target"], mask, batch.get("guess")), mask.sum(dim=(1, 2, 3))  # type: ignore[operator]
 
     def training_step(self, batch: dict[str, Any], index: int) -> torch.Tensor:
         nats, missing = self._nats(batch)

@@ -11,10 +11,12 @@ from torch.utils.data import ConcatDataset, Dataset
 
 from ..data import (
     BinarisedDigits,
+    CoarseCases,
     OccludedPhotographs,
     Pair,
     PairedDataset,
     find_pairs,
+    is_coarse,
     is_mnist,
     is_paired,
     split,
@@ -114,11 +116,12 @@ def read_recipe(path: Path | None, overrides: Sequence[str] = ()) -> tuple[Recip
 def make_datasets(
     folders: Sequence[Path], recipe: Recipe
 ) -> tuple[ConcatDataset[dict[str, Any]], ConcatDataset[dict[str, Any]]]:
-    """(training, validation) from folders in the paired layout or of clean photographs, or from the one of MNIST."""
+    """(training, validation) from folders in the paired layout or of clean photographs, or one of MNIST or coarse cases."""
     pairs: tuple[list[Pair], list[Pair]] = ([], [])
     photographs: tuple[list[Path], list[Path]] = ([], [])
-    if len(folders) == 1 and is_mnist(folders[0]):
-        return ConcatDataset([BinarisedDigits(folders[0], "train")]), ConcatDataset([BinarisedDigits(folders[0], "valid")])
+    for known, kind in ((is_mnist, BinarisedDigits), (is_coarse, CoarseCases)):
+        if len(folders) == 1 and known(folders[0]):
+            return ConcatDataset([kind(folders[0], "train")]), ConcatDataset([kind(folders[0], "valid")])
     for folder in folders:
         if not folder.is_dir():
             raise PixelRNNError(

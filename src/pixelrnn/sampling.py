@@ -1,0 +1,84 @@
+"""Several completions of one hole: a PixelRNN draws them coarsely, pixel after pixel, and the network that completes brings
+each to full resolution, as its guide.
+
+Pictures are RGB uint8 (H, W, 3), masks bool (H, W), True is missing.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .errors import PixelRNNError
+from .image import to_float
+from .tiling import Box, any_of, at_scale, shrink, views
+from .weights import SAMPLER
+
+CELL = 8  # pixels a side, at the scale of the network that completes, that are one pixel to the sampler
+
+
+class Drawn(NamedTuple):
+    """Samples of all holes of a picture."""
+
+    guides: list[dict[Box, np.ndarray]]  # for each sample, by part (see tiling.View), float32 (3, h, w) in [0, 1]
+    log_likelihood: list[float]  # nats per missing pixel of the coarse picture
+
+
+def reduced(picture: np.ndarray, missing: np.ndarray, cell: int = CELL) -> tuple[np.ndarray, np.ndarray]:
+    """Both on a grid of cells of `cell` x `cell` pixels: their averages, and True where any of their pixels is missing."""
+    return shrink(picture, cell), any_of(missing, cell)
+
+
+class Sampler:
+    """The autoregressive weights of a file or bundled name, run by torch on the CPU. Raises PixelRNNError where they cannot be
+    read, are of another kind, or torch is not installed."""
+
+    def __init__(self, weights: str | Path = SAMPLER) -> None:
+        try:
+            from .checkpoint import load
+        except ImportError:
+            raise PixelRNNError("several samples need torch. Install it: pip install 'pixelrnn[train]'.") from None
+        loaded = load(weights)
+        if not hasattr(loaded.model, "log_prob"):
+            raise PixelRNNError(f"{weights}: {loaded.name} draws no samples. Give weights of pixelcnn or another PixelRNN.")
+        self.name, self.model = loaded.name, loaded.model
+
+    def __call__(
+        self,
+        picture: np.ndarray,
+        missing: np.ndarray,
+        expected: np.ndarray,
+        samples: int,
+        seed: int = 0,
+        temperature: float = 1.0,
+        progress: Callable[[float], Any] = lambda share: None,
+    ) -> Drawn:
+        """Draw what is `missing` in `picture`, where `expected` is its expected completion, `samples` times.
+
+        seed: the same one draws the same samples. temperature: above 0; below 1, likely pixels become likelier, and samples
+        more alike. progress: told the share that is done, in (0, 1]. Raises PixelRNNError for a temperature of 0 or less.
+        """
+        import torch
+
+        if not temperature > 0:
+            raise PixelRNNError(f"temperature {temperature}: must be above 0.")
+        generator = torch.Generator().manual_seed(seed)
+        guides: list[dict[Box, np.ndarray]] = [{} for _ in range(samples)]
+        nats, count, parts = torch.zeros(samples), 0, list(views(missing))
+        for number, (_, part, scale, _) in enumerate(parts):
+            small, hole = at_scale(picture[part.slices], missing[part.slices], scale)
+            known, cells = reduced(small, hole)
+            guess, _ = reduced(at_scale(expected[part.slices], np.zeros_like(missing[part.slices]), scale)[0], hole)
+            image, first = (torch.from_numpy(to_float(one)).expand(samples, -1, -1, -1) for one in (known, guess))
+            mask = torch.from_numpy(cells)[None, None].float().expand(samples, -1, -1, -1)
+            with torch.inference_mode():
+                drawn = self.model.sample(  # type: ignore[operator]
+                    image, mask, generator, temperature, first,
+                    progress=lambda share, number=number: progress((number + share) / len(parts)),
+                )  # fmt: skip
+                nats += self.model.log_prob(drawn, mask, first)  # type: ignore[operator]
+            count += int(cells.sum())
+            for guide, one in zip(guides, drawn.numpy(), strict=True):
+                guide[part] = one
+        return Drawn(guides, (nats / count).tolist())
