@@ -22,7 +22,8 @@ SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif")
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
 # suffix: format and its options; all but JPEG keep every pixel
 WRITERS: dict[str, tuple[str, dict[str, Any]]] = {
-    ".png": ("PNG", {}),
+    # photographs as small as at level 6 in less than half the time; drawings are larger
+    ".png": ("PNG", {"compress_level": 1, "compress_type": 3}),  # zlib's Z_RLE
     ".jpg": ("JPEG", {"quality": 95, "subsampling": 0}),
     ".jpeg": ("JPEG", {"quality": 95, "subsampling": 0}),
     ".webp": ("WEBP", {"lossless": True}),
