@@ -89,6 +89,104 @@ def test_a_damaged_profile_is_left_out_with_a_note(profile: bytes) -> None:
     assert (picture.icc, picture.notes) == (None, ("its colour profile is damaged and was left out",))
 
 
+EXIFS = {
+    "rubbish": b"Exif\0\0rubbish",
+    "a directory that lies elsewhere": b"Exif\0\0MM\0*\xff\xff\xff\xf0",
+    "a directory cut short": b"Exif\0\0II*\0\x08\0\0\0\xff\xff\x12\x01\x03\0",
+    "an orientation that is none": b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x63\0\0\0\0\0\0\0",
+    "a directory that points at itself": b"Exif\0\0II*\0\x08\0\0\0\x01\0\x69\x87\x04\0\x01\0\0\0\x08\0\0\0\x08\0\0\0",
+}
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+@pytest.mark.parametrize("exif", EXIFS)
+def test_a_picture_with_damaged_exif_is_read_and_written_all_the_same(exif: str, kind: str, tmp_path: Path) -> None:
+    picture = read_picture(io.BytesIO(encoded(kind, exif=EXIFS[exif])))
+    assert np.array_equal(picture.pixels, read_picture(io.BytesIO(WHOLE[kind])).pixels)
+    for suffix in (".png", ".jpg", ".webp", ".tif"):
+        write_image(tmp_path / f"a{suffix}", picture.pixels, picture)
+        assert read_picture(tmp_path / f"a{suffix}").pixels.shape == PIXELS.shape
+
+
+@pytest.mark.parametrize("kind", ["GIF", "PNG", "WEBP", "TIFF"])
+def test_the_first_picture_of_several_is_read(kind: str) -> None:
+    frames = [Image.fromarray(np.full((8, 9, 3), value, np.uint8)) for value in (10, 100, 200)]
+    buffer = io.BytesIO()
+    options = {"lossless": True} if kind == "WEBP" else {}
+    frames[0].save(buffer, kind, save_all=True, append_images=frames[1:], **options)
+    with Image.open(io.BytesIO(buffer.getvalue())) as opened:
+        assert opened.n_frames == 3
+    assert (read_picture(buffer).pixels == 10).all()
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder of pictures to be completed, below the one to stand in."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "photos").mkdir()
+    return tmp_path / "photos"
+
+
+def complete(*words: str) -> subprocess.CompletedProcess[bytes]:
+    """The command, with a small hole given."""
+    command = [sys.executable, "-m", "pixelrnn", "complete", *words, "--mask", "8,8,9,9"]
+    return subprocess.run(command, capture_output=True, timeout=GUARD)
+
+
+def test_links_are_followed_to_files_and_those_that_lead_nowhere_are_reported(folder: Path) -> None:
+    Path("real.png").write_bytes(WHOLE["PNG"])
+    (folder / "file.png").symlink_to(Path("real.png").resolve())
+    (folder / "dangling.png").symlink_to("nowhere.png")
+    (folder / "loop.png").symlink_to("loop.png")
+    (folder / "round").symlink_to(folder, target_is_directory=True)
+    done = complete("photos", "-o", "done")
+    assert done.returncode == 1
+    assert b"1 of 3" in done.stdout
+    lines = done.stderr.decode().splitlines()
+    assert len(lines) == 2
+    assert "photos/dangling.png: no such file" in lines[0]
+    assert "photos/loop.png: " in lines[1]
+    assert [path.name for path in Path("done").rglob("*")] == ["file.png"]
+
+
+def test_an_output_that_is_a_link_is_replaced_and_not_what_it_points_at(folder: Path) -> None:
+    (folder / "a.png").write_bytes(WHOLE["PNG"])
+    Path("done").mkdir()
+    Path("precious.png").write_bytes(b"precious")
+    Path("done/a.png").symlink_to("../precious.png")
+    assert complete("photos", "-o", "done", "--overwrite").returncode == 0
+    assert Path("precious.png").read_bytes() == b"precious"
+    assert read_picture(Path("done/a.png")).pixels.shape == PIXELS.shape
+
+
+NAMES = {
+    "a newline": b"two\nlines.png",
+    "an escape": b"\x1b[31mred.png",
+    "bytes that are no UTF-8": b"\xff\xfe caf\xe9.png",
+    "quotes and a dash": b"-'\"$(x).png",
+    "as many bytes as a name may have": "ä".encode() * 123 + b".png",
+}
+
+
+@pytest.mark.parametrize("options", [(), ("--json",)])
+def test_any_name_is_completed_and_told_in_one_line(options: tuple[str, ...], folder: Path) -> None:
+    for name in NAMES.values():
+        Path(os.fsdecode(os.fsencode(folder) + b"/" + name)).write_bytes(WHOLE["PNG"])
+        Path(os.fsdecode(os.fsencode(folder) + b"/" + name[:-4] + b".bad.png")).write_bytes(b"rubbish")
+    done = complete("photos", "-o", "done", *options)
+    assert b"Traceback" not in done.stderr
+    assert done.returncode == 1
+    assert sorted(os.fsencode(path.name) for path in Path("done").iterdir()) == sorted(NAMES.values())
+    if options:
+        told = [json.loads(line) for line in done.stdout.decode().splitlines()]
+        assert len(told) == 2 * len(NAMES)
+        assert sum(one["error"] is None for one in told) == len(NAMES)
+    else:
+        assert b"5 of 10" in done.stdout
+        assert len(done.stderr.decode().splitlines()) == len(NAMES)
+        assert b"\x1b[31mred" not in done.stderr
+
+
 MUTATIONS = int(os.environ.get("PIXELRNN_MUTATIONS", 504))  # 20,000 take some minutes
 GUARD = 60.0  # seconds for one small file: 5 are meant, and the machine may be busy
 

@@ -241,7 +241,7 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     """Call `write` on a temporary path beside `path`, then move it there; a failure leaves `path` as it was."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", dir=path.parent)
+        handle, name = tempfile.mkstemp(prefix=f".{path.stem[:40]}-", dir=path.parent)  # a name has 255 bytes at most
     except OSError as error:
         raise PixelRNNError(f"{path}: cannot write there ({error.strerror}). Choose another output.") from None
     os.close(handle)
