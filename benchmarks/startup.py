@@ -9,6 +9,7 @@ other work on the machine takes less.
 
 import json
 import os
+import resource
 import statistics
 import subprocess
 import sys
@@ -28,11 +29,10 @@ ENVIRONMENT = {**os.environ, "OMP_WAIT_POLICY": "passive", "OMP_NUM_THREADS": os
 
 def run(command: Sequence[str]) -> tuple[float, float]:
     """Seconds from start to exit, and of the processor."""
-    start, before = time.perf_counter(), os.times()
+    start, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=ENVIRONMENT)
-    after = os.times()
-    spent = after.children_user + after.children_system - before.children_user - before.children_system
-    return time.perf_counter() - start, spent
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return time.perf_counter() - start, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 def alternate(rounds: int, *commands: Sequence[str]) -> list[tuple[float, float]]:
@@ -46,6 +46,7 @@ def alternate(rounds: int, *commands: Sequence[str]) -> list[tuple[float, float]
 
 def main(rounds: int) -> None:
     python = sys.executable
+    pixelrnn = str(Path(python).with_name("pixelrnn"))  # as pip installs it
     figures: dict[str, dict[str, float]] = {}
 
     def tell(name: str, ours: tuple[float, float], theirs: tuple[float, float]) -> None:
@@ -53,7 +54,7 @@ def main(rounds: int) -> None:
             "seconds": round(ours[0], 4),
             "beside": round(theirs[0], 4),
             "ratio": round(ours[0] / theirs[0], 2),
-            "cpu ratio": round(ours[1] / theirs[1], 2) if theirs[1] > 0 else 0,
+            "cpu ratio": round(ours[1] / theirs[1], 2),
         }
         print(f"{name:24s}", figures[name], flush=True)
 
@@ -63,15 +64,13 @@ def main(rounds: int) -> None:
         write_image(Path(folder) / "x.png", picture)
         (Path(folder) / "empty.py").write_text(EMPTY)
         complete = ["complete", f"{folder}/x.png", "-o", f"{folder}/y.png", "--overwrite"]
-        ours, least = alternate(
-            rounds, [python, "-m", "pixelrnn", *complete], [python, "-c", "import numpy, PIL.Image, onnxruntime"]
-        )
+        ours, least = alternate(rounds, [pixelrnn, *complete], [python, "-c", "import numpy, PIL.Image, onnxruntime"])
         tell("pixelrnn complete", ours, least)
         ours, numpy, bare = alternate(
             rounds, [python, "-c", "import pixelrnn"], [python, "-c", "import numpy"], [python, "-c", "pass"]
         )
         tell("import pixelrnn", (ours[0] - bare[0], ours[1] - bare[1]), (numpy[0] - bare[0], numpy[1] - bare[1]))
-        ours, empty = alternate(rounds, [python, "-m", "pixelrnn", "--help"], [python, f"{folder}/empty.py", "--help"])
+        ours, empty = alternate(rounds, [pixelrnn, "--help"], [python, f"{folder}/empty.py", "--help"])
         tell("pixelrnn --help", ours, empty)
     print(json.dumps({"rounds": rounds, "threads": int(ENVIRONMENT["OMP_NUM_THREADS"]), **figures}))
 
