@@ -25,6 +25,7 @@ from pixelrnn.rooms import render_bedroom
 
 EMPTY = "import typer\napp = typer.Typer()\n@app.command()\ndef main() -> None:\n    pass\napp()\n"
 ENVIRONMENT = {**os.environ, "OMP_WAIT_POLICY": "passive", "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "2")}
+ENVIRONMENT.pop("PYTHONDONTWRITEBYTECODE", None)  # what pip installs is compiled once
 
 
 def run(command: Sequence[str]) -> tuple[float, float]:
