@@ -5,6 +5,8 @@ import os
 # two threads that spin while they wait are slower than one on a busy machine; must be set before torch is imported
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
+import atexit
+import gc
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -472,6 +474,7 @@ def models() -> None:
 
 def main() -> None:
     """Run the command; an error for the user is one line and exit code 2."""
+    atexit.register(gc.freeze)  # or Python would search all that was imported for garbage before it ends
     try:
         app()
     except PixelRNNError as error:
