@@ -243,6 +243,7 @@ def read_mutations(kind: str, count: int, folder: str) -> str:
     return json.dumps(told)
 
 
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="memory is read from /proc")
 @pytest.mark.parametrize("kind", WHOLE)
 def test_mutated_files_are_read_or_refused_soon_in_bounded_memory_and_leave_nothing_half_written(
     kind: str, tmp_path: Path
