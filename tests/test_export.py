@@ -121,6 +121,13 @@ def test_a_file_has_recurrences_norms_and_activations_as_single_nodes(exported, 
     assert counts["Gelu"] > 0
 
 
+def test_a_file_has_standard_operations_alone_though_it_was_simplified(exported) -> None:
+    graph = onnx.load(exported("gru")[1])
+    onnx.checker.check_model(graph, full_check=True)
+    assert [(one.domain, one.version) for one in graph.opset_import] == [("", 20)]
+    assert {node.domain for node in graph.graph.node} == {""}
+
+
 def test_a_file_says_which_model_with_which_options_and_who_wrote_it(exported) -> None:
     model, path = exported("none")
     about = {entry.key: entry.value for entry in onnx.load(path).metadata_props}

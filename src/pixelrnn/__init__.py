@@ -4,10 +4,11 @@ The public names are resolved on first use (PEP 562), so that `import pixelrnn` 
 """
 
 from importlib import import_module
-from importlib.metadata import version
-from typing import Any
 
-__version__ = version("pixelrnn")
+TYPE_CHECKING = False  # importing it would take longer than all else here
+if TYPE_CHECKING:
+    from typing import Any
+
 __all__ = ["Completer", "Completion", "PixelRNNError", "__version__", "create_model", "list_models"]
 
 _HOMES = {
@@ -19,7 +20,11 @@ _HOMES = {
 }
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> "Any":
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return globals().setdefault("__version__", version("pixelrnn"))
     if name not in _HOMES:
         raise AttributeError(f"module 'pixelrnn' has no attribute {name!r}")
     return getattr(import_module(f"pixelrnn.{_HOMES[name]}"), name)

@@ -147,8 +147,10 @@ def seal(data: bytes) -> bytes:
 def is_whole(data: bytes) -> bool:
     """Whether the bytes of a file are those that `seal` gave."""
     before, found, after = data.partition(SEAL)
-    hashed = hashlib.sha256(before + SEAL + b"0" * 64 + after[64:]).hexdigest()
-    return bool(found) and after[:64] == hashed.encode()
+    digest = hashlib.sha256(before)
+    for part in (SEAL, b"0" * 64, memoryview(after)[64:]):
+        digest.update(part)
+    return bool(found) and after[:64] == digest.hexdigest().encode()
 
 
 class TorchBackend:

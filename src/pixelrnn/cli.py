@@ -5,14 +5,13 @@ import os
 # two threads that spin while they wait are slower than one on a busy machine; must be set before torch is imported
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
-import json
-import subprocess
+import atexit
+import gc
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from functools import cache, partial
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -224,6 +223,8 @@ def complete(
         else:
             done.append((path, target))
         if as_json:
+            import json
+
             typer.echo(json.dumps({**told, "seconds": round(time.perf_counter() - start, 4)}))
         elif len(plan) == 1:
             share = f"{told['missing']:.1%} missing, {told['mask_source']}" if told["missing"] else "nothing missing"
@@ -410,6 +411,8 @@ def evaluate(
     device: Device = "cpu",
 ) -> None:
     """Score weights, and classical methods beside them, on cases whose truth is known."""
+    import json
+
     from . import evaluation, report, report_html
     from .cases import read_cases
     from .completion import Completer
@@ -470,6 +473,9 @@ def page(
     address: Annotated[str, typer.Option(help="0.0.0.0 opens the page to the network.")] = "localhost",
 ) -> None:
     """Serve the page on which pictures are uploaded, marked and completed."""
+    import subprocess
+    from importlib.util import find_spec
+
     if find_spec("streamlit") is None:
         raise PixelRNNError("the page needs streamlit. Install it: pip install 'pixelrnn[app]'.")
     here = Path(__file__).parent
@@ -490,6 +496,7 @@ def models() -> None:
 
 def main() -> None:
     """Run the command; an error for the user is one line and exit code 2."""
+    atexit.register(gc.freeze)  # or Python would search all that was imported for garbage before it ends
     try:
         app()
     except PixelRNNError as error:

@@ -22,7 +22,8 @@ SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif")
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
 # suffix: format and its options; all but JPEG keep every pixel
 WRITERS: dict[str, tuple[str, dict[str, Any]]] = {
-    ".png": ("PNG", {}),
+    # photographs as small as at level 6 in less than half the time; drawings are larger
+    ".png": ("PNG", {"compress_level": 1, "compress_type": 3}),  # zlib's Z_RLE
     ".jpg": ("JPEG", {"quality": 95, "subsampling": 0}),
     ".jpeg": ("JPEG", {"quality": 95, "subsampling": 0}),
     ".webp": ("WEBP", {"lossless": True}),
@@ -240,7 +241,7 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     """Call `write` on a temporary path beside `path`, then move it there; a failure leaves `path` as it was."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", dir=path.parent)
+        handle, name = tempfile.mkstemp(prefix=f".{path.stem[:40]}-", dir=path.parent)  # a name has 255 bytes at most
     except OSError as error:
         raise PixelRNNError(f"{path}: cannot write there ({error.strerror}). Choose another output.") from None
     os.close(handle)
