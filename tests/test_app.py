@@ -280,7 +280,9 @@ def test_the_completion_is_not_repeated_until_its_input_changes(start: Start, st
 def test_candidates_are_offered_with_their_likelihoods_where_the_network_draws_samples(
     start: Start, stub: type[Stub], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(completion.Completer, "can_sample", False)
     assert not start("seeing.pth").app.slider
+    monkeypatch.setattr(completion.Completer, "can_sample", True)
     one = completion.Completer.__call__
 
     def several(self: completion.Completer, image: Any, mask: Any = None, samples: int = 1, seed: int = 0) -> Any:

@@ -104,7 +104,10 @@ BAD = {
     "an output that exists": (["photos/a.png", "-o", "mask.png"], "mask.png: exists already"),
     "an output of no known format": (["photos/a.png", "-o", "a.gif", "--mask", "mask.png"], "a.gif: cannot write this format"),
     "a device that is not there": (["photos/a.png", "--device", "tpu"], "expected cpu or cuda"),
-    "more samples than one": (["photos/a.png", "--samples", "3"], "one completion"),
+    "a temperature that is too cold": (
+        ["photos/a.png", "--mask", "mask.png", "--samples", "2", "--temperature", "0"],
+        "temperature 0.0: must be above 0",
+    ),
 }
 
 

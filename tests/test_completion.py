@@ -213,9 +213,14 @@ def test_bad_input_is_refused_with_what_was_expected(image, mask, message):
         Completer(Grey())(image, mask)
 
 
-def test_more_samples_than_the_network_can_draw_are_refused(picture):
-    with pytest.raises(PixelRNNError, match="one completion"):
-        Completer(Grey())(picture, samples=4)
+def test_samples_are_refused_where_the_network_takes_no_guide_or_one_is_given(picture):
+    drawing = Grey()
+    drawing.reads_mask = False
+    for completer, guide in ((Completer(drawing), None), (Completer(Grey()), picture)):
+        with pytest.raises(PixelRNNError, match=r"4 samples: .* Ask for 1"):
+            completer(picture, samples=4, guide=guide)
+    with pytest.raises(PixelRNNError, match="0 samples"):
+        Completer(Grey())(picture, samples=0)
 
 
 def test_a_long_thin_picture_keeps_its_size_and_what_is_known() -> None:

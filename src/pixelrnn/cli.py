@@ -235,10 +235,10 @@ def complete(
 
     several = len(plan) != 1
     with _progress(hidden=as_json) if several or samples > 1 else nullcontext() as progress:
-        if samples > 1:
+        if progress is not None and samples > 1:
             drawing = progress.add_task("Drawing", total=100)
             options["progress"] = lambda share: progress.update(drawing, completed=round(100 * share))
-        for path, target in progress.track(plan, description="Completing") if several else plan:
+        for path, target in progress.track(plan, description="Completing") if progress is not None and several else plan:
             one(path, target)
     if several:
         say(f"{len(done)} of {len(plan)} pictures completed" + (f" in {out or 'outputs'}" if done else ""))

@@ -97,7 +97,7 @@ class Completer:
         if samples < 1:
             raise PixelRNNError(f"{samples} samples: expected 1 or more.")
         if samples > 1 and (guide is not None or not self.backend.reads_mask):
-            why = "a guide was given" if guide is not None else f"the model {self.name or self.backend.name} takes no guide"
+            why = "a guide was given" if guide is not None else f"the model {self.name} takes no guide"
             raise PixelRNNError(f"{samples} samples: {why}, so there is one completion. Ask for 1.")
         opened = _as_picture(image)
         picture = opened.pixels

@@ -373,7 +373,7 @@ class CoarseCases(Dataset[dict[str, Any]]):
         self.epoch = epoch
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        case = torch.from_numpy(self.cases[index]).float() / 255
+        case = torch.from_numpy(self.cases[index].astype(np.float32) / 255)
         if self.part == "train" and np.random.default_rng([self.epoch, index]).random() < 0.5:
             case = case.flip(2)
         return {"target": case[:3], "guess": case[3:6], "mask": case[6:], "name": f"{self.part}_{index}"}

@@ -4,9 +4,9 @@ each to full resolution, as its guide.
 Pictures are RGB uint8 (H, W, 3), masks bool (H, W), True is missing.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -14,6 +14,9 @@ from .errors import PixelRNNError
 from .image import to_float
 from .tiling import Box, any_of, at_scale, shrink, views
 from .weights import SAMPLER
+
+if TYPE_CHECKING:
+    import torch
 
 CELL = 8  # pixels a side, at the scale of the network that completes, that are one pixel to the sampler
 
@@ -65,20 +68,43 @@ class Sampler:
             raise PixelRNNError(f"temperature {temperature}: must be above 0.")
         generator = torch.Generator().manual_seed(seed)
         guides: list[dict[Box, np.ndarray]] = [{} for _ in range(samples)]
-        nats, count, parts = torch.zeros(samples), 0, list(views(missing))
-        for number, (_, part, scale, _) in enumerate(parts):
-            small, hole = at_scale(picture[part.slices], missing[part.slices], scale)
-            known, cells = reduced(small, hole)
-            guess, _ = reduced(at_scale(expected[part.slices], np.zeros_like(missing[part.slices]), scale)[0], hole)
-            image, first = (torch.from_numpy(to_float(one)).expand(samples, -1, -1, -1) for one in (known, guess))
-            mask = torch.from_numpy(cells)[None, None].float().expand(samples, -1, -1, -1)
+        nats, count, parts = torch.zeros(samples), 0, list(self._coarse(picture, missing, expected))
+        for number, (part, *inputs) in enumerate(parts):
+            known, mask, guess = (one.expand(samples, -1, -1, -1) for one in inputs)
+
+            def tell(share: float, number: int = number) -> None:
+                progress((number + share) / len(parts))
+
             with torch.inference_mode():
-                drawn = self.model.sample(  # type: ignore[operator]
-                    image, mask, generator, temperature, first,
-                    progress=lambda share, number=number: progress((number + share) / len(parts)),
-                )  # fmt: skip
-                nats += self.model.log_prob(drawn, mask, first)  # type: ignore[operator]
-            count += int(cells.sum())
+                drawn = self.model.sample(known, mask, generator, temperature, guess, progress=tell)  # type: ignore[operator]
+                nats += self.model.log_prob(drawn, mask, guess)  # type: ignore[operator]
+            count += int(mask[0].sum())
             for guide, one in zip(guides, drawn.numpy(), strict=True):
                 guide[part] = one
         return Drawn(guides, (nats / count).tolist())
+
+    def log_likelihood(self, picture: np.ndarray, missing: np.ndarray, expected: np.ndarray, truth: np.ndarray) -> float:
+        """Nats per missing pixel of the coarse picture that `truth` has there; the rest as in a call."""
+        import torch
+
+        nats, count = 0.0, 0
+        true = self._coarse(truth, np.zeros_like(missing), truth, missing)
+        for (_, known, mask, guess), (_, seen, _, _) in zip(self._coarse(picture, missing, expected), true, strict=True):
+            with torch.inference_mode():
+                nats += float(self.model.log_prob(torch.where(mask > 0, seen, known), mask, guess))  # type: ignore[operator]
+            count += int(mask.sum())
+        return nats / count
+
+    def _coarse(
+        self, picture: np.ndarray, missing: np.ndarray, expected: np.ndarray, holes: np.ndarray | None = None
+    ) -> Iterator[tuple[Box, "torch.Tensor", "torch.Tensor", "torch.Tensor"]]:
+        """Each part around `holes`, `missing` by default: the picture (1, 3, h, w), what is missing (1, 1, h, w) in {0, 1}, and
+        the expected completion (1, 3, h, w)."""
+        import torch
+
+        for _, part, scale, _ in views(missing if holes is None else holes):
+            small, hole = at_scale(picture[part.slices], missing[part.slices], scale)
+            known, cells = reduced(small, hole)
+            guess, _ = reduced(at_scale(expected[part.slices], np.zeros_like(missing[part.slices]), scale)[0], hole)
+            image, first = (torch.from_numpy(to_float(one))[None] for one in (known, guess))
+            yield part, image, torch.from_numpy(cells)[None, None].float(), first

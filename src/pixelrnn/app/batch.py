@@ -35,7 +35,7 @@ class Row:
 
 def show(uploads: list[Upload], settings: Settings) -> None:
     """Complete them all, show them in a table as they come, and hand them out together."""
-    completer = load(str(settings.path), settings.changed)[0]
+    completer = load(str(settings.path), settings.changed)
     state = st.session_state
     rows: dict[object, Row] = state.setdefault("batch", {})
     keys = [(upload.key, settings) for upload in uploads]

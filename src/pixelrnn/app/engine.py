@@ -6,11 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import streamlit as st
 
 from ..completion import Completer
-from ..errors import PixelRNNError
 from .worker import Job, Worker
 
 PATIENCE = 0.6  # s, how long a bar is not worth showing
@@ -34,20 +32,9 @@ def worker() -> Worker:
 
 
 @st.cache_resource(show_spinner=False, max_entries=4)
-def load(path: str, changed: int) -> tuple[Completer, bool]:
-    """The network of a file, and whether it draws samples; `changed` makes new weights of an old name load anew."""
-    completer = Completer.from_pretrained(path)
-    return completer, bool(worker().submit(lambda job: _draws_samples(completer)).result())
-
-
-def _draws_samples(completer: Completer) -> bool:
-    """Whether the network can be asked for several completions, found by asking."""
-    picture, missing = np.full((32, 32, 3), 128, np.uint8), np.zeros((32, 32), bool)
-    missing[12:20, 12:20] = True
-    try:
-        return len(completer(picture, missing, samples=2, seed=1).samples) == 2
-    except PixelRNNError:
-        return False
+def load(path: str, changed: int) -> Completer:
+    """The network of a file; `changed` makes new weights of an old name load anew."""
+    return Completer.from_pretrained(path)
 
 
 def follow(job: Job, place: Any, until: Callable[[], object], done: float = 0.0, share: float = 1.0, what: str = "") -> None:

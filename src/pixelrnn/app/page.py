@@ -78,7 +78,7 @@ def _choose_settings() -> Settings | None:
     path = find_weights(chosen)
     changed = path.stat().st_mtime_ns
     samples, seed = 1, 0
-    if load(str(path), changed)[1]:
+    if load(str(path), changed).can_sample:
         about = "How many different completions to draw, to choose from."
         samples = st.slider("Number of candidates", 1, 8, 1, help=about)
         about = "Another number, other candidates; the same number, the same ones."

@@ -32,7 +32,7 @@ def show(upload: Upload, settings: Settings) -> None:
     with right:
         head_right, bar = _head("Reconstructed"), st.empty()
     try:
-        completer = load(str(settings.path), settings.changed)[0]
+        completer = load(str(settings.path), settings.changed)
         seen = _find(upload, mask_file, completer, settings, bar)
         with place:
             marks, asked = _mark(seen, head_left)
