@@ -102,6 +102,19 @@ def test_the_best_median_and_worst_case_of_the_first_method_are_completed_by_eve
         assert by_name["mean"].note.startswith(f"{results['mean'][number].score.hole_psnr:.1f} dB")
 
 
+def test_samples_stand_side_by_side_with_their_own_figures(cases: list[Case]) -> None:
+    def drawn(image: np.ndarray, mask: np.ndarray) -> Completion:
+        samples = [np.where(mask[..., None], np.uint8(shade), image) for shade in (220, 110)]
+        return Completion(samples[0], mask, None, samples, [-1.5, -2.25], "given")
+
+    mean = {"mean": classical("mean")}
+    shown = report_html.examples(mean, {"mean": evaluate(mean["mean"], cases)}, cases, drawn)
+    for _, pictures in shown:
+        assert [one.name for one in pictures] == ["input", "mask", "mean", "sample 1", "sample 2", "truth"]
+    assert shown[2][1][3].note == "138.1 dB, -1.50 nats a pixel"  # the worst for the mean has 220 in its hole
+    assert shown[2][1][4].note == f"{20 * np.log10(255 / 110):.1f} dB, -2.25 nats a pixel"
+
+
 def test_few_cases_and_cases_without_a_figure_are_shown_once_or_not_at_all(cases: list[Case]) -> None:
     mean = {"mean": classical("mean")}
     records = evaluate(mean["mean"], cases)

@@ -408,6 +408,9 @@ def evaluate(
     json_file: Annotated[Path | None, typer.Option("--json", help="Also write the figures as JSON.")] = None,
     markdown_file: Annotated[Path | None, typer.Option("--markdown", help="Also write the tables as Markdown.")] = None,
     html_file: Annotated[Path | None, typer.Option("--html", help="Also write a page with figures and pictures.")] = None,
+    samples: Annotated[
+        int, typer.Option(min=1, help="On that page, show so many samples of the first weights side by side.")
+    ] = 1,
     device: Device = "cpu",
 ) -> None:
     """Score weights, and classical methods beside them, on cases whose truth is known."""
@@ -455,7 +458,9 @@ def evaluate(
     if markdown_file is not None:
         _write_text(markdown_file, report.to_markdown(results, alarms))
     if html_file is not None:
-        _write_text(html_file, report_html.html(results, report_html.examples(methods, results, found), alarms))
+        sampler = partial(next(iter(completers.values())), samples=samples) if samples > 1 else None
+        shown = report_html.examples(methods, results, found, sampler)
+        _write_text(html_file, report_html.html(results, shown, alarms))
 
 
 def _write_text(path: Path, text: str) -> None:

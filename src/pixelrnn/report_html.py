@@ -6,7 +6,7 @@ It loads nothing, runs no script and is read in light and dark. Pictures are RGB
 import base64
 import io
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from html import escape
 from typing import Any, NamedTuple
 
@@ -14,7 +14,8 @@ import numpy as np
 from PIL import Image
 
 from .cases import Case
-from .evaluation import Method, Score, by_set
+from .completion import Completion
+from .evaluation import Method, Score, by_set, score_case
 from .report import Alarms, Results, facts, fit, grids
 
 SIDE = 320  # pixels, of the pictures in the page
@@ -33,11 +34,16 @@ class Picture(NamedTuple):
 Example = tuple[str, list[Picture]]  # a heading and its pictures
 
 
-def examples(methods: Mapping[str, Method], results: Results, cases: Iterable[Case]) -> list[Example]:
+def examples(
+    methods: Mapping[str, Method],
+    results: Results,
+    cases: Iterable[Case],
+    sampler: Callable[[np.ndarray, np.ndarray], Completion] | None = None,
+) -> list[Example]:
     """The best, median and worst case of each set by the first method's hole PSNR, completed again by every method.
 
-    Per case: input, mask, each method with its figures, truth, and the first uncertainty that a method predicts. A method that
-    is to work blind must leave the mask it is given alone.
+    Per case: input, mask, each method with its figures, samples of `sampler`, truth, and the first uncertainty that a method
+    predicts. A method that is to work blind must leave the mask it is given alone.
     """
     by_name = {(case.set, case.id): case for case in cases}
     scores = {(method, one.set, one.id): one.score for method, several in results.items() for one in several}
@@ -50,11 +56,16 @@ def examples(methods: Mapping[str, Method], results: Results, cases: Iterable[Ca
         for place in sorted(labels) if ranked else ():
             case = by_name[name, ranked[place].id]
             own = {method: scores[method, name, case.id] for method in methods}
-            made.append((f"{name} / {case.id}: {labels[place]} of {len(ranked)}", _pictures(case, methods, own)))
+            made.append((f"{name} / {case.id}: {labels[place]} of {len(ranked)}", _pictures(case, methods, own, sampler)))
     return made
 
 
-def _pictures(case: Case, methods: Mapping[str, Method], scores: Mapping[str, Score]) -> list[Picture]:
+def _pictures(
+    case: Case,
+    methods: Mapping[str, Method],
+    scores: Mapping[str, Score],
+    sampler: Callable[[np.ndarray, np.ndarray], Completion] | None,
+) -> list[Picture]:
     given, mask, target = case.read()
     grey = np.repeat(mask[..., None].astype(np.uint8) * 255, 3, axis=2)
     # shrunk at once, for photographs of many megapixels
@@ -68,6 +79,11 @@ def _pictures(case: Case, methods: Mapping[str, Method], scores: Mapping[str, Sc
         if not heat and deviation is not None:
             middle = f"{np.median(deviation[mask]):.2f} is the median, {DEEP} the palest"
             heat = [Picture(f"uncertainty of {method}", fit(heat_map(deviation), SIDE, False), middle)]
+    if sampler is not None and mask.any():
+        drawn = sampler(given, mask)
+        for number, (one, nats) in enumerate(zip(drawn.samples, drawn.log_likelihood or (), strict=True), 1):
+            note = f"{score_case(one, given, target, mask).hole_psnr:.1f} dB, {nats:.2f} nats a pixel"
+            shown.append(Picture(f"sample {number}", fit(one, SIDE, False), note))
     return [*shown, Picture("truth", fit(target, SIDE, False)), *heat]
 
 
