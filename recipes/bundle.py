@@ -1,15 +1,17 @@
 """Joins the stages of the bundled weights into a file that ships, with the recipe of each.
 
 python recipes/bundle.py PHOTOGRAPHS runs/bedrooms-{128,256,detector,expected} OUT.safetensors
+python recipes/bundle.py PHOTOGRAPHS runs/bedrooms-sampler OUT.safetensors
 
 A stage is the folder of a run, or a file of weights, which brings its own stages along. The filler is that of the last stage
 which trained it, and so is the detector, where one did. On a hundred of the training PHOTOGRAPHS, what is borrowed is
 strengthened until the hole has the truth's gradient energy, and the deviations are calibrated: each fifth of them, by size,
-should hold 68.3% of the errors.
+should hold 68.3% of the errors. A sampler is taken as it is.
 """
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -35,18 +37,18 @@ def main(photographs: Path, stages: list[Path], out: Path) -> None:
     last = trained.get("filler", loaded[-1])
     if "detector" in trained:
         last.model.detector.load_state_dict(trained["detector"].model.detector.state_dict())  # type: ignore[union-attr]
+    about: dict[str, Any] = {"recipe": last.about["recipe"], "history": last.about["history"], "data": DATA}
+    about |= {"card": "MODEL_CARD.md", "torch": torch.__version__}
+    if hasattr(last.model, "log_prob"):
+        checkpoint.save(out, last.model, about)
+        return
     paths = list_images(photographs)
     chosen = paths[:: max(1, len(paths) // 100)]
     calibration = {"gate": strengthen(last.model, chosen)} if last.model.config.borrow else {}  # type: ignore[union-attr]
     spread, shift = calibrate(last.model, chosen)
     made = [part for each in loaded for part in each.about.get("stages", [each.about])]
     made = [{"recipe": part["recipe"], "history": part["history"]} for part in made]
-    about = {"recipe": last.about["recipe"], "history": last.about["history"], "stages": made, "data": DATA}
-    about |= {
-        "card": "MODEL_CARD.md",
-        "torch": torch.__version__,
-        "calibration": calibration | {"spread": spread, "shift": shift},
-    }
+    about |= {"stages": made, "calibration": calibration | {"spread": spread, "shift": shift}}
     checkpoint.save(out, last.model, about)
 
 

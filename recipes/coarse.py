@@ -1,6 +1,6 @@
 """What the sampler learns from: photographs with holes, what the expected completion says of them, and the truth, coarsely.
 
-python recipes/coarse.py PAIRS PHOTOGRAPHS ... OUT [--epochs 3] [--cell 4] [--valid-from 1100] [--processes 2]
+python recipes/coarse.py PAIRS PHOTOGRAPHS ... OUT [--epochs 3] [--cell 8] [--valid-from 1100] [--processes 2]
 
 Each photograph gives EPOCHS cases of 256 px, a crop with random occlusions or with squares by turns, which the bundled weights
 complete with the mask given. OUT/train.npy and OUT/valid.npy are uint8 (N, 7, 256 / CELL, 256 / CELL): the truth averaged over
@@ -23,7 +23,7 @@ from torch.utils.data import Dataset
 from pixelrnn.completion import Completer
 from pixelrnn.data import OccludedPhotographs
 from pixelrnn.image import to_uint8
-from pixelrnn.sampling import reduced
+from pixelrnn.sampling import CELL, reduced
 from pixelrnn.training.recipe import Recipe, make_datasets
 
 
@@ -46,7 +46,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folders", type=Path, nargs="+", help="pairs and photographs, then OUT")
     parser.add_argument("--epochs", type=int, default=3)
-    parser.add_argument("--cell", type=int, default=4)
+    parser.add_argument("--cell", type=int, default=CELL)
     parser.add_argument("--valid-from", type=int, default=1100)
     parser.add_argument("--processes", type=int, default=2)
     asked = parser.parse_args()
