@@ -254,3 +254,27 @@ def test_a_killed_run_leaves_whole_files_alone_and_is_gone_on_with(tmp_path, roo
     assert {path.name for path in done.glob("*.png")} == {f"{i:02}.png" for i in range(60)}
     assert {path: path.stat().st_mtime_ns for path in before} == before
     assert not [path for path in done.iterdir() if path.suffix != ".png" and not path.name.startswith(".")]
+
+
+def test_samples_are_files_of_their_own_the_most_likely_at_the_name_that_was_asked_for(place, complete, room):
+    code, said, _ = complete("a.png", "-o", "b.png", *GIVEN, "--samples", 3, "--seed", 2)
+    assert code == 0
+    assert said.count("log-likelihood") == 3
+    expected = Completer.from_pretrained()(room, BOX, samples=3, seed=2)
+    for name, sample in zip(("b.png", "b_sample2.png", "b_sample3.png"), expected.samples, strict=True):
+        np.testing.assert_array_equal(read_image(name), sample)
+    code, _, complaint = complete("a.png", "-o", "b.png", *GIVEN, "--samples", 3)
+    assert code == 2
+    assert "b.png: exists already" in complaint
+    Path("b.png").unlink()
+    code, _, complaint = complete("a.png", "-o", "b.png", *GIVEN, "--samples", 3)
+    assert code == 2
+    assert "b_sample2.png: exists already" in complaint
+
+
+def test_json_tells_the_log_likelihoods_from_the_highest_on(place, complete):
+    _, said, _ = complete("a.png", "-o", "b.png", *GIVEN, "--samples", 2, "--json")
+    one, two = json.loads(said)["log_likelihood"]
+    assert one > two
+    _, said, _ = complete("a.png", "-o", "c.png", *GIVEN, "--json")
+    assert json.loads(said)["log_likelihood"] is None
