@@ -234,6 +234,30 @@ def test_the_views_show_before_after_doubt_and_details(visit: Open, occluded: li
     assert max(red, green, blue) < 60
 
 
+def test_candidates_differ_in_the_hole_and_the_chosen_one_is_downloaded(
+    visit: Open, occluded: list[np.ndarray], screenshots: Path
+) -> None:
+    me = visit()
+    me.upload(("room.png", encode(occluded[0])))
+    me.wait_for_completion()
+    me.page.get_by_role("button", name="Settings").click()
+    number = me.page.get_by_role("slider", name="Number of candidates")
+    number.press("ArrowRight")
+    me.page.keyboard.press("Escape")
+    me.page.get_by_text("Candidate", exact=True).wait_for()
+    me.wait_for_rest()
+    me.page.screenshot(path=screenshots / "candidates.png")
+    files = unpack(me.download("Download all (ZIP)"))
+    mask = files["room_mask.png"] > 0
+    first, second = (files[f"room_completed{end}.png"] for end in ("", "_2"))
+    assert (first[mask] != second[mask]).any()
+    for one in (first, second):
+        assert np.array_equal(one[~mask], occluded[0][~mask])
+    me.page.get_by_role("radio", name="2 (").click()
+    me.wait_for_rest()
+    assert np.array_equal(decode(me.download("Download PNG")), second)
+
+
 def test_a_batch_with_a_broken_file_completes_the_others(visit: Open, occluded: list[np.ndarray], screenshots: Path) -> None:
     me = visit()
     files = [(f"room {n}.png", encode(picture)) for n, picture in enumerate(occluded)]
