@@ -45,7 +45,8 @@ class Sampler:
         loaded = load(weights)
         if not hasattr(loaded.model, "log_prob"):
             raise PixelRNNError(f"{weights}: {loaded.name} draws no samples. Give weights of pixelcnn or another PixelRNN.")
-        self.name, self.model = loaded.name, loaded.model
+        self.name = loaded.name
+        self.model: Any = loaded.model  # an Autoregressive, which cannot be named without torch
 
     def __call__(
         self,
@@ -76,8 +77,8 @@ class Sampler:
                 progress((number + share) / len(parts))
 
             with torch.inference_mode():
-                drawn = self.model.sample(known, mask, generator, temperature, guess, progress=tell)  # type: ignore[operator]
-                nats += self.model.log_prob(drawn, mask, guess)  # type: ignore[operator]
+                drawn = self.model.sample(known, mask, generator, temperature, guess, progress=tell)
+                nats += self.model.log_prob(drawn, mask, guess)
             count += int(mask[0].sum())
             for guide, one in zip(guides, drawn.numpy(), strict=True):
                 guide[part] = one
@@ -91,7 +92,7 @@ class Sampler:
         true = self._coarse(truth, np.zeros_like(missing), truth, missing)
         for (_, known, mask, guess), (_, seen, _, _) in zip(self._coarse(picture, missing, expected), true, strict=True):
             with torch.inference_mode():
-                nats += float(self.model.log_prob(torch.where(mask > 0, seen, known), mask, guess))  # type: ignore[operator]
+                nats += float(self.model.log_prob(torch.where(mask > 0, seen, known), mask, guess))
             count += int(mask.sum())
         return nats / count
 
