@@ -4,9 +4,9 @@ python recipes/bundle.py PHOTOGRAPHS runs/bedrooms-{128,256,detector,expected} O
 python recipes/bundle.py PHOTOGRAPHS runs/bedrooms-sampler OUT.safetensors
 
 A stage is the folder of a run, or a file of weights, which brings its own stages along. The filler is that of the last stage
-which trained it, and so is the detector, where one did. On a hundred of the training PHOTOGRAPHS, what is borrowed is
-strengthened until the hole has the truth's gradient energy, and the deviations are calibrated: each fifth of them, by size,
-should hold 68.3% of the errors. A sampler is taken as it is.
+which trained it, or what it borrows, and the detector that of the last which trained one. On a hundred of the training
+PHOTOGRAPHS, what is borrowed is strengthened until the hole has the truth's gradient energy, and the deviations are calibrated:
+each fifth of them, by size, should hold 68.3% of the errors. A sampler is taken as it is.
 """
 
 import sys
@@ -34,7 +34,7 @@ def main(photographs: Path, stages: list[Path], out: Path) -> None:
     files = [stage / "optimized_pixelrnn.safetensors" if stage.is_dir() else stage for stage in stages]
     loaded = [checkpoint.load(file) for file in files]
     trained = {each.about["recipe"]["part"]: each for each in loaded}  # the last of each
-    last = trained.get("filler", loaded[-1])
+    last = trained.get("blend", trained.get("filler", loaded[-1]))
     if "detector" in trained:
         last.model.detector.load_state_dict(trained["detector"].model.detector.state_dict())  # type: ignore[union-attr]
     about: dict[str, Any] = {"recipe": last.about["recipe"], "history": last.about["history"], "data": DATA}
@@ -55,7 +55,7 @@ def main(photographs: Path, stages: list[Path], out: Path) -> None:
 @torch.inference_mode()
 def strengthen(model: nn.Module, paths: list[Path]) -> float:
     """Raise the gate of what is borrowed until the holes together have the truth's gradient energy; by how much."""
-    bias, low, high = model.filler.head[1].bias, -1.0, 2.0  # type: ignore[union-attr, index]
+    bias, low, high = model.blend.head[1].bias, -1.0, 2.0  # type: ignore[union-attr, index]
     before = bias[64:].clone()
     while high - low > 0.02:
         bias[64:], energies = before + (low + high) / 2, np.zeros(2)

@@ -1,6 +1,5 @@
 """The smooth fill that the default network starts from, and convolutions done in another way."""
 
-import numpy as np
 import pytest
 import torch
 from torch.nn import functional as F
@@ -8,7 +7,7 @@ from torch.nn import functional as F
 from contract import TOLERANCE
 from pixelrnn.metrics import psnr
 from pixelrnn.models import create_model
-from pixelrnn.models.layers import DepthwiseConv2d, borrowed_detail, pull_push, unshuffled_conv
+from pixelrnn.models.layers import DepthwiseConv2d, pull_push, unshuffled_conv
 
 
 def hole(height, width, share=0.4):
@@ -82,40 +81,3 @@ def test_the_compiled_gradients_are_those_of_torch(shape):
         found.append([output, given.grad, layer.weight.grad, layer.bias.grad])
     for usual, compiled in zip(*found, strict=True):
         torch.testing.assert_close(compiled, usual, rtol=1e-4, atol=1e-4)  # the compiled sums are of float32
-
-
-def smooth_and_rough(size):
-    """A dark half with strong texture beside a bright one without, both of even colour, and a hole across their border."""
-    rng = np.random.default_rng(0)
-    image = torch.full((1, 3, size, size), 0.8, dtype=torch.float64)
-    checks = torch.from_numpy(rng.choice([-0.1, 0.1], (size, size // 2)))
-    image[..., : size // 2] = 0.3 + checks - checks.mean()
-    mask = torch.zeros(1, 1, size, size, dtype=torch.float64)
-    mask[..., size // 3 : 2 * size // 3, size // 3 : 2 * size // 3] = 1
-    return image, mask
-
-
-def test_detail_is_borrowed_from_where_colours_are_alike():
-    image, mask = smooth_and_rough(120)
-    start = torch.where(mask == 1, torch.full_like(image, 0.8), image)
-    start[..., 40:80, 40:60] = 0.3
-    detail = borrowed_detail(image, start, mask)
-    assert detail[..., 40:80, 64:80].abs().max() < 1e-9
-    rough = detail[..., 44:76, 40:52]
-    assert 0.05 < rough.std() < 0.15
-    # each of its values stands somewhere in the rough half
-    window = F.avg_pool2d(image * (1 - mask), 5, 1, 2) / F.avg_pool2d(1 - mask, 5, 1, 2).clamp_min(1e-6)
-    there = ((image - window) * (1 - mask))[0, 0, :, :60].flatten()
-    nearest = (rough[0, 0].flatten()[:, None] - there).abs().min(dim=1).values
-    assert nearest.max() < 1e-9
-
-
-@pytest.mark.parametrize("size", [(4, 4), (8, 36), (60, 200), (160, 92)])
-def test_what_is_under_the_mask_lends_nothing_and_what_is_known_borrows_nothing(size):
-    torch.manual_seed(0)
-    image, mask = torch.rand(2, 3, *size), hole(*size).expand(2, -1, -1, -1)
-    start = pull_push(image, mask)
-    found = borrowed_detail(image, start, mask)
-    assert torch.equal(found, borrowed_detail(torch.where(mask == 1, 1 - image, image), start, mask))
-    assert not found[(mask == 0).expand_as(found)].any()
-    torch.testing.assert_close(found[1:], borrowed_detail(image[1:], start[1:], mask[1:]))

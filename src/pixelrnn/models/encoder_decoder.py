@@ -11,8 +11,9 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from .borrowing import OFFERS, borrowed_details
 from .convlstm import ConvLSTMCell, ConvLSTMScan
-from .layers import Block, ChannelNorm, GatedScan, borrowed_detail, pad_to_multiple, pull_push, unshuffled_conv
+from .layers import Block, ChannelNorm, GatedScan, pad_to_multiple, pull_push, unshuffled_conv
 from .registry import Prediction, register
 
 
@@ -149,7 +150,7 @@ class OptimizedPixelRNNConfig:
     """widths, depths: features and blocks on the grids of 1/4, 1/8 and 1/16, of the network that fills and of the one that
     detects. scan: the recurrence amid the blocks of the last grid, "convlstm", "lstm", "gru" or "none"; scan_hidden: its
     features. smooth_start: begin from a smooth fill and learn what is missing from it, else from black and learn all of it.
-    borrow: show the network fine detail from elsewhere in the picture, and let it say how much of it stays.
+    borrow: add fine detail from elsewhere in the picture, as much as a third hourglass says, of blend_widths and blend_depths.
     """
 
     widths: tuple[int, ...] = (48, 96, 192)
@@ -160,6 +161,15 @@ class OptimizedPixelRNNConfig:
     scan_hidden: int = 64
     smooth_start: bool = True
     borrow: bool = field(default=False, metadata={"before": False})
+    blend_widths: tuple[int, ...] = field(default=(24, 48, 64), metadata={"before": (24, 48, 64)})
+    blend_depths: tuple[int, ...] = field(default=(1, 1, 2), metadata={"before": (1, 1, 2)})
+
+
+def _begin_at_nothing(part: Hourglass) -> None:
+    """Let its outputs begin near 0."""
+    head: nn.Conv2d = part.head[1]  # type: ignore[assignment]
+    nn.init.normal_(head.weight, std=1e-3)
+    nn.init.zeros_(head.bias)  # type: ignore[arg-type]
 
 
 def steepness(image: torch.Tensor) -> torch.Tensor:
@@ -185,14 +195,17 @@ class OptimizedPixelRNN(nn.Module):
     def __init__(self, config: OptimizedPixelRNNConfig) -> None:
         super().__init__()
         self.config = config
-        # from RGB, the mask, and the mask again where a guide fills it; to RGB, the log standard deviation of its error, and
-        # how much of the borrowed detail stays
-        self.filler = Hourglass(5, 4 + config.borrow, config.widths, config.depths, self._scan(config.widths[2]))
+        # from RGB, the mask, and the mask again where a guide fills it; to RGB and the log standard deviation of its error
+        self.filler = Hourglass(5, 4, config.widths, config.depths, self._scan(config.widths[2]))
         self.detector = Detector(config.detector_widths, config.detector_depths)
         if config.smooth_start:
-            head: nn.Conv2d = self.filler.head[1]  # type: ignore[assignment]
-            nn.init.normal_(head.weight, std=1e-3)  # an untrained network leaves the smooth fill as it is
-            nn.init.zeros_(head.bias)  # type: ignore[arg-type]
+            _begin_at_nothing(self.filler)  # an untrained network leaves the smooth fill as it is
+        if config.borrow:
+            # from RGB completed, the mask and the detail on offer; to how likely each offer belongs there, and how much of it
+            self.blend = Hourglass(
+                4 + 3 * len(OFFERS), len(OFFERS) + 1, config.blend_widths, config.blend_depths, nn.Identity()
+            )
+            _begin_at_nothing(self.blend)
 
     def detect(self, image: torch.Tensor) -> torch.Tensor:
         """The occlusion alone, at a fifth of the cost: image (B, 3, H, W) in [0, 1] to mask_logits (B, 1, H, W)."""
@@ -244,14 +257,22 @@ class OptimizedPixelRNN(nn.Module):
             # the guide covers the picture, not its padding
             coarse = F.interpolate(guide, size=(height, width), mode="bilinear", align_corners=False)
             start = start * (1 - told) + pad_to_multiple(coarse, 16) * told
-        detail = borrowed_detail(image, start, mask) if self.config.borrow else start.new_zeros(1, 1, 1, 1)
         # an eighth: Adam moves all weights of the last layer at once, by far too much for a picture in [0, 1]
-        filled = self.filler(torch.cat([start + detail, mask, told], dim=1))[..., :height, :width] / 8
-        mean = start[..., :height, :width] + filled[:, :3] if self.config.smooth_start else torch.sigmoid(filled[:, :3])
-        if self.config.borrow:  # fresh weights let it in as it is
-            detail = 2 * torch.sigmoid(8 * filled[:, 4:]) * detail[..., :height, :width]
+        filled = self.filler(torch.cat([start, mask, told], dim=1)) / 8
+        mean = start + filled[:, :3] if self.config.smooth_start else torch.sigmoid(filled[:, :3])
+        detail = self._detail(image, mean.detach().clamp(0, 1), mask) if self.config.borrow else mean.new_zeros(1, 1, 1, 1)
         # the deviation is bounded to [e^-6, 1]: nothing in [0, 1] is further off, and the loss stays finite
-        return mean, detail, -6 * torch.sigmoid(filled[:, 3:4])
+        parts = mean, detail, -6 * torch.sigmoid(filled[:, 3:4])
+        return tuple(part[..., :height, :width] for part in parts)  # type: ignore[return-value]
+
+    def _detail(self, image: torch.Tensor, mean: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """What of the detail on offer stays, (B, 3, H, W); fresh weights take each pixel from the chunk it is deepest in."""
+        offers, depth = borrowed_details(image, mean, mask)
+        completed = torch.where(mask > 0, mean, image)
+        # detail is a few hundredths as a rule
+        told = self.blend(torch.cat([completed, mask, 8 * offers.flatten(1, 2)], dim=1))
+        share = torch.softmax(told[:, :-1] + 8 * depth.log(), dim=1)  # (B, OFFERS, H, W)
+        return 2 * torch.sigmoid(told[:, -1:]) * (share[:, :, None] * offers).sum(dim=1)
 
     def forward(self, image: torch.Tensor, mask: torch.Tensor | None = None, guide: torch.Tensor | None = None) -> Prediction:
         """image (B, 3, H, W) in [0, 1]; mask (B, 1, H, W) in {0, 1}, 1 where missing; without it, what the detector sees,

@@ -54,44 +54,6 @@ def pull_push(image: torch.Tensor, mask: torch.Tensor, levels: int = 7) -> torch
     return filled
 
 
-CELL = 4  # pixels a side, of what places to borrow from are compared by
-# cells down and to the right, in rows around the place itself, nearest first
-BORROWED = sorted(
-    ((down, right) for down in range(-24, 25, 4) for right in range(-32, 33, 4) if (down, right) != (0, 0)),
-    key=lambda place: place[0] ** 2 + place[1] ** 2,
-)
-
-
-def borrowed_detail(image: torch.Tensor, start: torch.Tensor, mask: torch.Tensor, window: int = 5) -> torch.Tensor:
-    """Fine detail for the hole from elsewhere in the picture: image and its smooth fill `start` (B, 3, H, W) in [0, 1], mask
-    (B, 1, H, W), 1 where missing, sides multiples of CELL, to (B, 3, H, W), 0 where known.
-
-    Detail is what a known pixel differs by from the mean of the known ones within `window` pixels, odd, around it. Each missing
-    cell has that of the known place, among BORROWED, around which colours are most like those of the fill around it; beyond the
-    border it goes on from the other side. What lies under the mask changes nothing.
-    """
-    height, width = image.shape[-2:]
-    known = 1 - mask
-    colour, weight = (F.avg_pool2d(part, window, 1, window // 2) for part in (image * known, known))
-    detail = (image - colour / weight.clamp_min(1e-6)) * known
-    coarse, free = F.avg_pool2d(torch.where(mask > 0, start, image), CELL), F.avg_pool2d(mask, CELL)
-    cells = height // CELL, width // CELL
-    rows, columns = (torch.arange(count, device=image.device) for count in cells)
-    costs = []
-    for down, right in BORROWED:
-        # an index, not torch.roll, whose export knows no shift that is longer than the picture
-        there = torch.cat([coarse, free], dim=1)[..., ((rows + down) % cells[0])[:, None], (columns + right) % cells[1]]
-        unlike = (there[:, :3] - coarse).square().mean(dim=1, keepdim=True) + 10 * there[:, 3:]
-        costs.append(F.avg_pool2d(unlike, 5, 1, 2, count_include_pad=False))
-    best = torch.cat(costs, dim=1).argmin(dim=1)  # (B, H / CELL, W / CELL)
-    places = torch.tensor(BORROWED, device=image.device)[best].permute(0, 3, 1, 2) * CELL
-    places = places.repeat_interleave(CELL, dim=2).repeat_interleave(CELL, dim=3)  # (B, 2, H, W)
-    y = (torch.arange(height, device=image.device)[:, None] + places[:, 0]) % height
-    x = (torch.arange(width, device=image.device) + places[:, 1]) % width
-    there = (y * width + x).flatten(1)[:, None].expand(-1, 3, -1)
-    return detail.flatten(2).gather(2, there).view_as(detail) * mask
-
-
 class ChannelNorm(nn.LayerNorm):
     """Layer norm over the channels of each position: (B, C, H, W) to the same."""
 

@@ -49,6 +49,9 @@ class CompletionModule(RecipeModule):
 
     def __init__(self, model: nn.Module, recipe: Recipe) -> None:
         super().__init__(model, recipe)
+        if recipe.part == "blend":
+            model.requires_grad_(False)
+            model.blend.requires_grad_(True)
         self.first_pictures: torch.Tensor | None = None  # (N, 3, 3, H, W) of the last validation: occluded, completed, original
 
     def loss(self, prediction: Prediction, batch: dict[str, Any]) -> torch.Tensor:
@@ -108,7 +111,7 @@ class CompletionModule(RecipeModule):
     def validation_step(self, batch: dict[str, Any], index: int) -> None:
         image, target, mask = batch["image"].contiguous(memory_format=torch.channels_last), batch["target"], batch["mask"]
         prediction = self.model(image, mask)
-        if hasattr(self.model, "detect") and self.recipe.part != "filler":
+        if hasattr(self.model, "detect") and self.recipe.part in ("all", "detector"):
             prediction = prediction._replace(mask_logits=self.model.detect(image))  # type: ignore[operator]
         with torch.autocast(self.device.type, enabled=False):
             self._score(Prediction(*_floats(prediction)), batch)

@@ -42,7 +42,7 @@ class Recipe:
     learning_rate: float = 0.001
     schedule: str = "constant"  # or "one_cycle": up over the first tenth, then down a cosine to a hundredth
     loss: str = "combined"  # over the whole picture; or over the missing pixels, "hole_l1" or "hole_rmse"
-    part: str = "all"  # what learns: or the "filler" or the "detector" alone, where a model has them
+    part: str = "all"  # what learns: or the "filler", the "detector" or the "blend" alone, where a model has them
     # of what a discriminator thinks of the completion, and of the distance in its features; one of them trains one beside it
     realness_weight: float = 0.0
     feature_weight: float = 0.0
@@ -97,7 +97,7 @@ def read_recipe(path: Path | None, overrides: Sequence[str] = ()) -> tuple[Recip
     for key, choices in {
         "schedule": ("constant", "one_cycle"),
         "loss": ("combined", "hole_l1", "hole_rmse"),
-        "part": ("all", "filler", "detector"),
+        "part": ("all", "filler", "detector", "blend"),
         "occlusion": ("given", "random", "squares", "square"),
         "precision": ("auto", "float32", "bf16"),
     }.items():

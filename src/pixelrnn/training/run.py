@@ -67,6 +67,8 @@ def train(
         raise PixelRNNError(f"{last}: nothing to go on from. Start without --resume.")
     model, source = _start(recipe, options, last if resume else None)
     by_likelihood = hasattr(model, "log_prob")
+    if recipe.part == "blend" and not hasattr(model, "blend"):
+        raise PixelRNNError("part blend: the model borrows no detail. Add borrow=true.")
     if not hasattr(model, "fill") and (recipe.part != "all" or recipe.guided):
         raise PixelRNNError(f"part, guided: model {recipe.model} has no detector and takes no guide. Leave them out.")
     model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -169,15 +171,11 @@ def _start(recipe: Recipe, options: dict[str, Any], last: Path | None) -> tuple[
 
 
 def _adopt(model: nn.Module, state: dict[str, torch.Tensor]) -> bool:
-    """Give `model` the weights of one of the same parts, whose layers may have fewer outputs; whether that could be done."""
+    """Give `model` the weights of one that may lack parts of it; whether that could be done."""
     own = model.state_dict()
-    if own.keys() != state.keys():
+    if any(key not in own or own[key].shape != value.shape for key, value in state.items()):
         return False
-    for key, value in state.items():
-        if own[key].shape[1:] != value.shape[1:] or len(own[key]) < len(value):
-            return False
-    for key, value in state.items():
-        own[key][: len(value)] = value
+    model.load_state_dict(own | state)
     return True
 
 
