@@ -109,7 +109,7 @@ def test_the_completion_agrees_with_its_guide(completer, cases):
         for guide in (truth, other):
             coarse = resize(completer(occluded, mask, guide=guide).image, 32, 32)
             off = np.abs(coarse[inner].astype(int) - guide[inner]).mean()
-            assert off < 13  # grey levels, a twentieth of the range
+            assert off < 16  # grey levels, a sixteenth of the range; borrowed detail is a little wider than a cell
 
 
 def test_the_onnx_files_are_those_of_the_checkpoints_and_complete_to_one_grey_level_of_them(cases):
