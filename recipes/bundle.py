@@ -53,16 +53,16 @@ def main(photographs: Path, stages: list[Path], out: Path) -> None:
 
 
 @torch.inference_mode()
-def strengthen(model: nn.Module, paths: list[Path]) -> float:
+def strengthen(model: Any, paths: list[Path]) -> float:
     """Raise the gate of what is borrowed until the holes together have the truth's gradient energy; by how much."""
-    bias, low, high = model.blend.head[1].bias, -1.0, 2.0  # type: ignore[union-attr, index]
+    bias, low, high = model.blend.head[1].bias, -1.0, 2.0
     before = bias[64:].clone()
     while high - low > 0.02:
         bias[64:], energies = before + (low + high) / 2, np.zeros(2)
         for number, path in enumerate(paths):
             image = torch.from_numpy(to_float(read_image(path)))[None]
             mask = torch.from_numpy(described_square(np.random.default_rng([7, number]), *image.shape[2:]))[None, None].float()
-            filled = torch.where(mask > 0, model.fill(image, mask)[0], image)  # type: ignore[operator]
+            filled = torch.where(mask > 0, model.fill(image, mask)[0], image)
             energies += [float(gradient_energy(one, mask)) for one in (filled, image)]
         low, high = ((low + high) / 2, high) if energies[0] < energies[1] else (low, (low + high) / 2)
     return (low + high) / 2

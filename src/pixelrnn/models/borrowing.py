@@ -7,9 +7,9 @@ CELL = 4  # pixels a side, of what places to borrow from are compared by
 CHUNK = 4  # cells a side, of what is borrowed in one piece
 AROUND = 7  # cells a side, of what is compared; and means of 5 x 5 cells, so many a side, four cells apart
 FAR = 5e-4  # squared difference of colours that a place 64 pixels away is worth
-# Whether chunks begin half a chunk earlier, and whether places to borrow from are blurred before they are compared. A
+# Whether places to borrow from are blurred before they are compared, and whether chunks begin half a chunk earlier. A
 # completion is blurred, so nothing rough is quite like it; what is like it unblurred is smoother, and rarely wrong.
-OFFERS = ((False, False), (True, False), (False, True), (True, True))
+OFFERS = ((False, False), (False, True), (True, False), (True, True))
 
 
 def borrowed_details(
@@ -17,27 +17,29 @@ def borrowed_details(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Fine detail for the hole from elsewhere in the picture, four offers of it.
 
-    image and `completed`, its completion (B, 3, H, W) in [0, 1], mask (B, 1, H, W), 1 where missing, sides multiples of 16, to
-    (B, 4, 3, H, W), 0 where known, and how far each pixel is from the border of its chunk, (4, H, W) in (0, 1).
+    image and `completed`, the same with its hole filled (B, 3, H, W) in [0, 1], mask (B, 1, H, W), 1 where missing, sides
+    multiples of 16, to (B, 4, 3, H, W), 0 where known, and how far each pixel is from the border of its chunk, (4, H, W) in
+    (0, 1).
 
     Detail is what a known pixel differs by from the mean of the known ones within `window` pixels, odd, around it. It comes in
     chunks of 16 x 16 pixels, so that lines and weaves stay whole, each from the place whose surroundings of 28 x 28 pixels and,
     more coarsely, of 116 x 116 have the colours most like those of the completed picture around the chunk; of two as like, the
-    nearer one. The wide view lets neighbouring chunks come from neighbouring places. By patches from known
-    places with most like colours, as "Image Quilting" does (Efros and Freeman 2001). What lies under the mask changes nothing.
+    nearer one. The wide view lets neighbouring chunks come from neighbouring places. Texture from patches of the picture
+    itself is that of "Image Quilting" (Efros and Freeman 2001). What lies under the mask changes nothing.
     """
     known = 1 - mask
     colour, weight = (_means(part, window) for part in (image * known, known))
     detail = (image - colour / weight.clamp_min(1e-6)) * known
-    free = F.avg_pool2d(mask, CELL)
-    sharp = F.avg_pool2d(torch.where(mask > 0, completed, image), CELL)  # (B, 3, h, w)
+    missing = F.avg_pool2d(mask, CELL)
+    sharp = F.avg_pool2d(completed, CELL)  # (B, 3, h, w)
     blurred = F.avg_pool2d(sharp, 3, 1, 1, count_include_pad=False)
+    plain = _surroundings(sharp)
+    # what is missing is blurred by itself
+    compared = {False: (plain, plain), True: (_surroundings(torch.where(missing > 0, sharp, blurred)), _surroundings(blurred))}
     each = torch.arange(image.shape[0], device=image.device)[:, None, None]
     offers, inside = [], []
-    for shifted, smooth in OFFERS:
-        there = blurred if smooth else sharp
-        here = torch.where(free > 0, sharp, there)
-        rows, columns, depth = _places(here, there, free, shifted)
+    for smooth, shifted in OFFERS:
+        rows, columns, depth = _places(*compared[smooth], missing, shifted)
         offers.append(detail[each, :, rows, columns].permute(0, 3, 1, 2))
         inside.append(depth)
     return torch.stack(offers, dim=1) * mask[:, None], torch.stack(inside)
@@ -49,19 +51,19 @@ def _means(x: torch.Tensor, window: int) -> torch.Tensor:
 
 
 def _places(
-    here: torch.Tensor, there: torch.Tensor, free: torch.Tensor, shifted: bool
+    wanted: torch.Tensor, found: torch.Tensor, missing: torch.Tensor, shifted: bool
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """For each pixel the row and the column (B, H, W) it borrows from, and how far it is from the border of its chunk (H, W).
 
-    here, there: cells (B, 3, h, w) in [0, 1] to find something like, and to find it in; free (B, 1, h, w): their missing share.
+    wanted, found: what _surroundings says of the cells to find something like, and of those to find it in; missing
+    (B, 1, h, w): how much of each cell is.
     """
-    batch, _, height, width = here.shape
-    device = here.device
-    wanted, found = _surroundings(here), _surroundings(there)
+    batch, _, height, width = missing.shape
+    device = missing.device
     middles = [_middles(side, shifted, device) for side in (height, width)]
     wanted = wanted.view(batch, -1, height, width)[:, :, middles[0][:, None], middles[1]].flatten(2)
     reach = CHUNK // 2 + 1  # cells, of the chunk and of the means that its detail is taken from
-    taken = F.max_pool2d(F.pad(free, [reach] * 4, value=1.0), 2 * reach + 1, 1)
+    taken = F.max_pool2d(F.pad(missing, [reach] * 4, value=1.0), 2 * reach + 1, 1)
     rows, columns = (torch.arange(side, device=device) for side in (height, width))
     far = (rows - middles[0][:, None]).square()[:, None, :, None] + (columns - middles[1][:, None]).square()[:, None, :]
     # the mean squared differences, near plus far, less what all places have in common

@@ -167,9 +167,10 @@ class OptimizedPixelRNNConfig:
 
 def _begin_at_nothing(part: Hourglass) -> None:
     """Let its outputs begin near 0."""
-    head: nn.Conv2d = part.head[1]  # type: ignore[assignment]
-    nn.init.normal_(head.weight, std=1e-3)
-    nn.init.zeros_(head.bias)  # type: ignore[arg-type]
+    for layer in part.head:
+        if isinstance(layer, nn.Conv2d) and layer.bias is not None:
+            nn.init.normal_(layer.weight, std=1e-3)
+            nn.init.zeros_(layer.bias)
 
 
 def steepness(image: torch.Tensor) -> torch.Tensor:
@@ -262,13 +263,13 @@ class OptimizedPixelRNN(nn.Module):
         mean = start + filled[:, :3] if self.config.smooth_start else torch.sigmoid(filled[:, :3])
         detail = self._detail(image, mean.detach().clamp(0, 1), mask) if self.config.borrow else mean.new_zeros(1, 1, 1, 1)
         # the deviation is bounded to [e^-6, 1]: nothing in [0, 1] is further off, and the loss stays finite
-        parts = mean, detail, -6 * torch.sigmoid(filled[:, 3:4])
-        return tuple(part[..., :height, :width] for part in parts)  # type: ignore[return-value]
+        log_std = -6 * torch.sigmoid(filled[:, 3:4])
+        return mean[..., :height, :width], detail[..., :height, :width], log_std[..., :height, :width]
 
     def _detail(self, image: torch.Tensor, mean: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """What of the detail on offer stays, (B, 3, H, W); fresh weights take each pixel from the chunk it is deepest in."""
-        offers, depth = borrowed_details(image, mean, mask)
         completed = torch.where(mask > 0, mean, image)
+        offers, depth = borrowed_details(image, completed, mask)
         # detail is a few hundredths as a rule
         told = self.blend(torch.cat([completed, mask, 8 * offers.flatten(1, 2)], dim=1))
         share = torch.softmax(told[:, :-1] + 8 * depth.log(), dim=1)  # (B, OFFERS, H, W)
