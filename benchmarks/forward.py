@@ -91,7 +91,7 @@ def main(rounds: int) -> None:
     calls: dict[tuple[str, str], Callable[[], object]] = {}
     for name, model in models.items():
         session = session_of(model)
-        for label, given in ((name, mask), (f"{name} blind", None))[: 1 + hasattr(model, "detect")]:
+        for label, given in ((name, mask), (f"{name} blind", None))[: 1 + model.detects]:
             calls["onnx float32", label] = onnx_call(session, image, given)
             calls["torch float32", label] = torch_call(model, False, image, given)
             calls["torch bf16", label] = torch_call(model, True, image, given)

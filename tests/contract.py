@@ -22,7 +22,7 @@ SMALL: dict[str, Any] = {
     "scan_hidden": 6,
 }
 SCANS = ("convlstm", "lstm", "gru", "none")
-_OPTIONS = {"optimized_pixelrnn": [{}, *({"scan": scan, **SMALL} for scan in SCANS), {"scan": "gru", "borrow": True, **SMALL}]}
+_OPTIONS = {"optimized_pixelrnn": [{}, *({"scan": scan, **SMALL} for scan in SCANS)]}
 VARIANTS = [(name, options) for name in list_models("completion") for options in _OPTIONS.get(name, [{}])]
 IGNORES_MASKS = {"baseline"}
 TAKES_NO_GUIDE = {"baseline"}
@@ -31,7 +31,7 @@ TAKES_NO_GUIDE = {"baseline"}
 def variant_id(variant: Any) -> str:
     """What pytest calls a variant."""
     name, options = variant
-    return f"{name}-{options['scan']}{'-borrow' * ('borrow' in options)}-small" if options else name
+    return f"{name}-{options['scan']}-small" if options else name
 
 
 def build(variant: tuple[str, dict[str, Any]]) -> nn.Module:

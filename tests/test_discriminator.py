@@ -7,7 +7,13 @@ import torch
 
 from pixelrnn import training
 from pixelrnn.models import create_model
-from pixelrnn.models.discriminator import PatchDiscriminator, Verdict, feature_loss, hinge_loss, realness_loss
+from pixelrnn.models.discriminator import (
+    DiscriminatorOutput,
+    PatchDiscriminator,
+    adversarial_loss,
+    feature_matching_loss,
+    hinge_loss,
+)
 from pixelrnn.training.adversarial import AdversarialModule
 
 
@@ -28,21 +34,21 @@ def test_verdicts_outside_the_hole_count_for_nothing() -> None:
         torch.cat([score[..., : side // 2], torch.randn(1, 1, side, side // 2)], dim=3)
         for score, side in zip(scores, (8, 4), strict=True)
     ]
-    one, other = (Verdict(each, [each[0].expand(-1, 5, -1, -1)]) for each in (scores, others))
+    one, other = (DiscriminatorOutput(each, [each[0].expand(-1, 5, -1, -1)]) for each in (scores, others))
     assert hinge_loss(one, one, mask) == hinge_loss(other, other, mask)
-    assert realness_loss(one, mask) == realness_loss(other, mask)
-    assert feature_loss(one, other, mask) == 0
+    assert adversarial_loss(one, mask) == adversarial_loss(other, mask)
+    assert feature_matching_loss(one, other, mask) == 0
 
 
 def test_the_hinge_loss_is_zero_where_the_verdicts_are_right_by_a_margin_and_two_where_there_are_none() -> None:
-    def verdict(score: float) -> Verdict:
-        return Verdict([torch.full((2, 1, 8, 8), score)] * 2, [])
+    def verdict(score: float) -> DiscriminatorOutput:
+        return DiscriminatorOutput([torch.full((2, 1, 8, 8), score)] * 2, [])
 
     mask = torch.ones(2, 1, 64, 64)
     assert hinge_loss(verdict(1.5), verdict(-1.0), mask) == 0
     assert hinge_loss(verdict(0.0), verdict(0.0), mask) == pytest.approx(2)
     assert hinge_loss(verdict(-1.0), verdict(1.0), mask) == pytest.approx(4)
-    assert realness_loss(verdict(0.7), mask) == pytest.approx(-0.7)
+    assert adversarial_loss(verdict(0.7), mask) == pytest.approx(-0.7)
 
 
 def test_it_learns_to_tell_noise_from_a_smooth_picture() -> None:
@@ -68,7 +74,7 @@ def test_each_of_the_two_networks_learns_from_its_own_loss_alone() -> None:
 
     def gradients(realness: float, features: float) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
         torch.manual_seed(0)
-        recipe = training.Recipe(part="filler", loss="hole_rmse", realness_weight=realness, feature_weight=features)
+        recipe = training.Recipe(part="filler", loss="hole_rmse", adversarial_weight=realness, feature_matching_weight=features)
         module = AdversarialModule(create_model("optimized_pixelrnn", **options), recipe)
         module.trainer = SimpleNamespace(global_step=0)  # type: ignore[assignment]
         module.log_dict = module.log = lambda *_, **__: None  # type: ignore[method-assign, assignment]

@@ -19,7 +19,7 @@ from PIL import Image
 from pixelrnn.backends import OnnxBackend
 from pixelrnn.errors import PixelRNNError
 from pixelrnn.image import read_picture, write_image
-from pixelrnn.weights import DEFAULT, bundled_weights
+from pixelrnn.weights import FILL
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
 DAMAGED, NONE, LARGE = "a damaged picture", "not a picture", "at most 100 megapixels"
@@ -273,6 +273,6 @@ CHANGES: dict[str, Callable[[bytes], bytes]] = {
 @pytest.mark.parametrize("change", CHANGES)
 def test_a_damaged_onnx_file_is_refused(change: str, tmp_path: Path) -> None:
     path = tmp_path / "weights.onnx"
-    path.write_bytes(CHANGES[change](bundled_weights()[DEFAULT].with_suffix(".onnx").read_bytes()))
+    path.write_bytes(CHANGES[change](FILL.read_bytes()))
     with pytest.raises(PixelRNNError, match=r"weights\.onnx: damaged"):
         OnnxBackend(path)

@@ -2,12 +2,10 @@
 
 import pytest
 import torch
-from torch.nn import functional as F
 
-from contract import TOLERANCE
 from pixelrnn.metrics import psnr
 from pixelrnn.models import create_model
-from pixelrnn.models.layers import DepthwiseConv2d, pull_push, unshuffled_conv
+from pixelrnn.models.layers import pull_push
 
 
 def hole(height, width, share=0.4):
@@ -54,30 +52,3 @@ def test_an_untrained_default_network_leaves_the_smooth_fill_nearly_as_it_is():
     model = create_model("optimized_pixelrnn").eval()
     with torch.inference_mode():
         torch.testing.assert_close(model(image, mask).image, pull_push(image, mask).clamp(0, 1), atol=0.1, rtol=0)
-
-
-@pytest.mark.parametrize(("factor", "side"), [(2, 3), (4, 1), (4, 3)])
-def test_an_unshuffled_convolution_is_the_convolution_of_the_unshuffled_picture(factor, side):
-    generator = torch.Generator().manual_seed(0)
-    x = torch.randn(2, 5, 6 * factor, 4 * factor, generator=generator, dtype=torch.float64)
-    weight = torch.randn(7, 5 * factor**2, side, side, generator=generator, dtype=torch.float64)
-    bias = torch.randn(7, generator=generator, dtype=torch.float64)
-    expected = F.conv2d(F.pixel_unshuffle(x, factor), weight, bias, padding=side // 2)
-    torch.testing.assert_close(unshuffled_conv(x, weight, bias, factor), expected, **TOLERANCE[torch.float64])
-
-
-@pytest.mark.slow
-@pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")  # what torch.compile imports of torch itself
-@pytest.mark.parametrize("shape", [(2, 16, 13, 20), (1, 8, 3, 5)], ids=str)
-def test_the_compiled_gradients_are_those_of_torch(shape):
-    torch.manual_seed(0)
-    layer, x = DepthwiseConv2d(shape[1], 7).double(), torch.randn(shape, dtype=torch.float64)
-    found = []
-    for layer.compiled in (False, True):
-        given = x.clone().requires_grad_()
-        layer.zero_grad()
-        output = layer(given)
-        (output * torch.linspace(-1, 1, output.numel(), dtype=torch.float64).view(shape)).sum().backward()
-        found.append([output, given.grad, layer.weight.grad, layer.bias.grad])
-    for usual, compiled in zip(*found, strict=True):
-        torch.testing.assert_close(compiled, usual, rtol=1e-4, atol=1e-4)  # the compiled sums are of float32

@@ -3,12 +3,13 @@
 import hashlib
 import os
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
 from .errors import PixelRNNError
-from .weights import DETECTOR, bundled_weights, find_weights
+from .weights import DETECT, FILL, bundled_weights, find_weights, read_tensors
 
 if TYPE_CHECKING:
     import torch
@@ -52,17 +53,17 @@ def open_backend(weights: str | Path, device: str = "cpu", backend: str = "auto"
     if device not in ("cpu", "cuda"):
         raise PixelRNNError(f"device {device!r}: expected cpu or cuda.")
     path = find_weights(weights)
-    exported = path.with_suffix(".onnx")
-    if backend == "auto":
-        # beside weights of one's own an older export may lie; beside the bundled ones a test holds them equal
-        ready = path.suffix == ".onnx" or (path in bundled_weights().values() and exported.is_file())
-        backend = "onnx" if device == "cpu" and ready else "torch"
+    exported, bundled = path.with_suffix(".onnx"), path in bundled_weights().values()
+    if backend == "auto":  # beside weights of one's own an older export may lie
+        backend = "onnx" if device == "cpu" and (bundled or path.suffix == ".onnx") else "torch"
     if backend == "torch":
         if path.suffix == ".onnx":
             raise PixelRNNError(f"{path}: torch cannot run an ONNX file. Give the checkpoint, or --backend onnx --device cpu.")
         return TorchBackend(path, device)
     if device != "cpu":
         raise PixelRNNError("backend onnx: runs on the cpu alone. Choose --device cpu or --backend torch.")
+    if bundled:
+        return BundledBackend(path)
     if not exported.is_file():
         raise PixelRNNError(f"{exported}: no such ONNX file. Write it first: pixelrnn export {path}")
     return OnnxBackend(exported)
@@ -71,38 +72,72 @@ def open_backend(weights: str | Path, device: str = "cpu", backend: str = "auto"
 class OnnxBackend:
     """A file that pixelrnn exported, run by ONNX Runtime on the CPU with OMP_NUM_THREADS threads, 2 by default.
 
-    Occlusions are found by NAME.detector.onnx beside it where there is one, else by the same graph, which takes longer.
     Raises PixelRNNError for a file that is damaged or not ours. May be shared by threads.
     """
 
     def __init__(self, path: Path) -> None:
-        self.path = path
-        self.session = _session(path)
+        self.session = open_session(path)
         self.about: dict[str, str] = self.session.get_modelmeta().custom_metadata_map
         inputs = {one.name for one in self.session.get_inputs()}
         self.name = self.about.get("model", "")
         if not self.name or "image" not in inputs:
             raise PixelRNNError(f"{path}: an ONNX file of another program. Give one that pixelrnn export wrote.")
         self.reads_mask = "mask" in inputs
-        self._detector: Any = None
 
     def __call__(self, image: np.ndarray, mask: np.ndarray, guide: np.ndarray | None = None) -> Output:
         if not self.reads_mask:
             if guide is not None:
                 raise PixelRNNError(f"{self.name}: this model takes no guide: pass guide=None")
             return Output(self.session.run(["picture"], {"image": image[None]})[0][0], None)
-        picture, log_std = self.session.run(["picture", "log_std"], _feeds(image, mask, guide))
-        return Output(picture[0], log_std[0, 0])
+        return _fill(self.session, _feeds(image, mask, guide))
 
     def detect(self, image: np.ndarray) -> np.ndarray | None:
         if not self.reads_mask:
             return None
-        if self._detector is None:
-            alone = self.path.with_suffix(DETECTOR)
-            self._detector = _session(alone) if alone.is_file() else self.session
-        feeds = {"image": image[None]} if self._detector is not self.session else _feeds(image, None, None)
-        logits: np.ndarray = self._detector.run(["mask_logits"], feeds)[0][0, 0]
-        return logits
+        return _detect(self.session, _feeds(image, None, None))
+
+
+class BundledBackend:
+    """Bundled weights on the graphs that hold none, run by ONNX Runtime on the CPU with OMP_NUM_THREADS threads, 2 by default.
+
+    Each of the two graphs is opened when it is first needed. May be shared by threads.
+    """
+
+    reads_mask = True
+
+    def __init__(self, path: Path) -> None:
+        header, self._tensors = read_tensors(path)
+        self.name, self.about = str(header["model"]), dict(header["about"])
+        self._sessions: dict[Path, Any] = {}
+        self._lock = Lock()
+
+    def __call__(self, image: np.ndarray, mask: np.ndarray, guide: np.ndarray | None = None) -> Output:
+        feeds = _feeds(image, mask, guide)
+        del feeds["has_mask"]
+        return _fill(self._session(FILL), feeds)
+
+    def detect(self, image: np.ndarray) -> np.ndarray | None:
+        return _detect(self._session(DETECT), {"image": image[None]})
+
+    def _session(self, graph: Path) -> Any:
+        with self._lock:
+            if graph not in self._sessions:
+                part = "filler." if graph == FILL else "detector."
+                weights = {key: value for key, value in self._tensors.items() if key.startswith(part)}
+                self._sessions[graph] = open_session(graph, weights)
+                for key in weights:  # the session has its own copy
+                    del self._tensors[key]
+            return self._sessions[graph]
+
+
+def _fill(session: Any, feeds: dict[str, np.ndarray]) -> Output:
+    picture, log_std = session.run(["picture", "log_std"], feeds)
+    return Output(picture[0], log_std[0, 0])
+
+
+def _detect(session: Any, feeds: dict[str, np.ndarray]) -> np.ndarray:
+    logits: np.ndarray = session.run(["mask_logits"], feeds)[0][0, 0]
+    return logits
 
 
 def _feeds(image: np.ndarray, mask: np.ndarray | None, guide: np.ndarray | None) -> dict[str, np.ndarray]:
@@ -116,7 +151,8 @@ def _feeds(image: np.ndarray, mask: np.ndarray | None, guide: np.ndarray | None)
     }
 
 
-def _session(path: Path) -> Any:
+def open_session(path: Path, weights: dict[str, np.ndarray] | None = None) -> Any:
+    """weights: by name, what the graph's external initializers are, in float16 or float32."""
     try:
         import onnxruntime
     except ImportError:
@@ -132,6 +168,9 @@ def _session(path: Path) -> Any:
     # keeps what it took for the largest picture for as long as it lives
     options.enable_cpu_mem_arena = False
     try:
+        if weights:
+            values = [onnxruntime.OrtValue.ortvalue_from_numpy(value.astype(np.float32)) for value in weights.values()]
+            options.add_external_initializers(list(weights), values)
         return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime's own have no common base but this
         raise PixelRNNError(f"{path}: ONNX Runtime cannot run it ({str(error).splitlines()[0][:200]}).") from None
@@ -168,13 +207,18 @@ class TorchBackend:
             ) from None
 
         from .checkpoint import load
+        from .models import CompletionModel
 
         if device == "cuda" and not torch.cuda.is_available():
             raise PixelRNNError("device cuda: no GPU that torch can use here. Choose cpu.")
         loaded = load(weights)
         self.name, self.about, self.device = loaded.name, loaded.about, device
+        if not isinstance(loaded.model, CompletionModel):
+            raise PixelRNNError(
+                f"{weights}: {loaded.name} completes no pictures by itself. Give weights of a completion model."
+            )
         self.model = loaded.model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.reads_mask = hasattr(self.model, "fill")
+        self.reads_mask = self.model.takes_mask
 
     def __call__(self, image: np.ndarray, mask: np.ndarray, guide: np.ndarray | None = None) -> Output:
         import torch
@@ -191,7 +235,7 @@ class TorchBackend:
     def detect(self, image: np.ndarray) -> np.ndarray | None:
         import torch
 
-        if not hasattr(self.model, "detect"):
+        if not self.model.detects:
             return None
         with torch.inference_mode():
             logits: np.ndarray = self.model.detect(self._batch(image))[0, 0].float().cpu().numpy()

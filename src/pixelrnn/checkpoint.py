@@ -1,7 +1,6 @@
 """Weights on disk: one .safetensors file whose header holds all that is needed to rebuild and to trust the network; or a plain
 .pth state dict, whose network is recognised from its keys. Nothing here runs code from a file."""
 
-import hashlib
 import io
 import json
 import warnings
@@ -10,14 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.numpy import save_file
 from torch import nn
 
 from .errors import PixelRNNError
 from .image import write_atomically
 from .models import create_model, list_models
-from .weights import DEFAULT, find_weights
+from .weights import DEFAULT, DETECTOR, checksum, find_weights, read_tensors
 
 
 @dataclass(frozen=True)
@@ -29,22 +27,21 @@ class Checkpoint:
     about: dict[str, Any] = field(default_factory=dict)
 
 
-def save(path: Path, model: nn.Module, about: dict[str, Any]) -> None:
+def save(path: Path, model: nn.Module, about: dict[str, Any], bundled: bool = False) -> None:
     """Write the weights of a model from create_model, with its name, config and `about` in the header, and a checksum of all,
-    whole or not at all."""
+    whole or not at all.
+
+    bundled: what fills alone, in float16; the detector is that of the bundled file, whatever the model's own."""
     config = asdict(model.config)  # type: ignore[call-overload]
     header = {"model": model.name, "config": config, "about": about}
-    tensors = {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}
-    header["sha256"] = _checksum(header, tensors)
+    state = {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}
+    if bundled:
+        header["detector"] = DETECTOR
+        state = {key: value.half() for key, value in state.items() if not key.startswith("detector.")}
+    tensors = {key: value.numpy() for key, value in state.items()}
+    header = json.loads(json.dumps(header))  # tuples become lists, as they are read back
+    header["sha256"] = checksum(header, tensors)
     write_atomically(path, lambda temporary: save_file(tensors, temporary, metadata={"pixelrnn": json.dumps(header)}))
-
-
-def _checksum(header: dict[str, Any], tensors: dict[str, torch.Tensor]) -> str:
-    digest = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
-    for key, value in sorted(tensors.items()):
-        digest.update(f"{key} {value.dtype} {list(value.shape)}".encode())
-        digest.update(value.reshape(-1).view(torch.uint8).numpy().data)
-    return digest.hexdigest()
 
 
 def save_plain(path: Path, model: nn.Module) -> None:
@@ -67,19 +64,8 @@ def load(weights: str | Path = DEFAULT) -> Checkpoint:
 
 
 def _load_safetensors(path: Path) -> Checkpoint:
-    try:
-        with safe_open(path, framework="pt") as opened:
-            header = json.loads((opened.metadata() or {}).get("pixelrnn", "null"))
-            state = {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118  safe_open is no dict
-    except (SafetensorError, OSError, ValueError) as error:
-        raise PixelRNNError(
-            f"{path}: not a readable .safetensors file ({error}). Train or download the weights again."
-        ) from None
-    if header is None:
-        raise PixelRNNError(f"{path}: weights of another program, without our header. Give a file that pixelrnn saved.")
-    # files from before there were checksums have none
-    if isinstance(header, dict) and "sha256" in header and header.pop("sha256") != _checksum(header, state):
-        raise PixelRNNError(f"{path}: damaged: its checksum does not hold. Train or download the weights again.")
+    header, tensors = read_tensors(path)
+    state = {key: torch.from_numpy(value).float() for key, value in tensors.items()}
     try:
         if unknown := header.keys() - {"model", "config", "about"}:
             raise PixelRNNError(f"it holds {', '.join(sorted(unknown))} besides")

@@ -30,9 +30,7 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help="Complete occluded photographs, bedrooms first.")
 Weights = Annotated[
     str,
-    typer.Option(
-        help=f"{EXPECTED} (least error), {SHARP} (texture of the photograph), a .safetensors file, or a plain .pth state dict."
-    ),
+    typer.Option(help=f"{SHARP} (default), {EXPECTED} (least error, softer), a .safetensors file, or a plain .pth state dict."),
 ]
 Device = Annotated[str, typer.Option(help="cpu or cuda.")]
 

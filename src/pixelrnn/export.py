@@ -4,7 +4,6 @@ Written by torch's tracing exporter: torch.export refuses recurrences of dynamic
 """
 
 import copy
-import hashlib
 import json
 import tempfile
 import warnings
@@ -18,12 +17,13 @@ import numpy as np
 import torch
 from torch import nn
 
-from .backends import SEAL, seal
+from .backends import SEAL, open_session, seal
 from .checkpoint import load
 from .errors import PixelRNNError
 from .image import write_atomically
-from .models.encoder_decoder import occlusion
-from .weights import DETECTOR, bundled_weights
+from .models import CompletionModel
+from .models.base import occlusion
+from .weights import DETECT, EXPECTED, FILL
 
 OPSET = 20  # the first with Gelu as one operation; LayerNormalization is one since 17
 TOLERANCE = 1e-4  # largest absolute difference from torch
@@ -48,6 +48,20 @@ class Detection(nn.Module):
         return logits
 
 
+class Filling(nn.Module):
+    """A model's `fill`, its guide flagged."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(
+        self, image: torch.Tensor, mask: torch.Tensor, guide: torch.Tensor, has_guide: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        prediction = self.model.fill(image, mask, guide, has_guide)  # type: ignore[operator]
+        return prediction.image, prediction.log_std
+
+
 class Look(nn.Module):
     """A detection where any picture of the batch comes without a mask, else zeros."""
 
@@ -60,7 +74,7 @@ class Look(nn.Module):
 
 
 class Flagged(nn.Module):
-    """A model with `detect` and `fill` whose mask and guide may be absent, which a graph can only know from its inputs."""
+    """A model that detects and fills, whose mask and guide may be absent, which a graph can only know from its inputs."""
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
@@ -73,28 +87,16 @@ class Flagged(nn.Module):
     ) -> tuple[torch.Tensor, ...]:
         mask_logits = self.look(image, mask, has_mask)
         mask = torch.where(has_mask.view(-1, 1, 1, 1), mask, occlusion(mask_logits))
-        picture, log_std = self.model.fill(image, mask, guide, has_guide)  # type: ignore[operator]
-        return picture, mask_logits, log_std
+        filled = self.model.fill(image, mask, guide, has_guide)  # type: ignore[operator]
+        return filled.image, mask_logits, filled.log_std
 
 
 def export_bundled() -> list[Path]:
-    """Write the ONNX files of all bundled weights beside them, NAME.onnx and NAME.detector.onnx each; their metadata hold the
-    SHA-256 of the checkpoint as `weights`."""
-    written: list[Path] = []
-    for path in bundled_weights().values():
-        model, about = load(path).model, {"weights": hashlib.sha256(path.read_bytes()).hexdigest()}
-        targets = path.with_suffix(".onnx"), path.with_suffix(DETECTOR)
-        export_onnx(model, targets[0], about)
-        export_detector(model, targets[1], about)
-        written += targets
-    return written
-
-
-def export_detector(model: nn.Module, path: str | Path, about: Mapping[str, str] | None = None) -> None:
-    """Write the `detect` of a model as an ONNX file of its own: image (B, 3, H, W) to mask_logits (B, 1, H, W), checked and
-    sealed as export_onnx does. It saves a blind completion the second pass of the filling network."""
-    model = copy.deepcopy(model).cpu().float().eval()
-    _write(Path(path), model, Detection, ("image",), ("mask_logits",), about or {})
+    """Write the two graphs of the bundled networks, without weights, which are read from the checkpoints."""
+    model = load(EXPECTED).model
+    _write(FILL, model, Filling, ("image", "mask", "guide", "has_guide"), ("picture", "log_std"), {}, weightless=True)
+    _write(DETECT, model, Detection, ("image",), ("mask_logits",), {}, weightless=True)
+    return [FILL, DETECT]
 
 
 def export_onnx(model: nn.Module, path: str | Path, about: Mapping[str, str] | None = None) -> None:
@@ -106,15 +108,17 @@ def export_onnx(model: nn.Module, path: str | Path, about: Mapping[str, str] | N
         has_mask, has_guide: bool (B,) or (1,), whether mask and guide mean something; where not, any values serve
 
     Outputs: picture (B, 3, H, W) in [0, 1], mask_logits and log_std (B, 1, H, W), as in Prediction; mask_logits are 0 where all
-    pictures come with a mask, since nothing is detected then. A model without `detect`
-    and `fill`, such as baseline, reads the image alone and says the picture alone, so its file has these two only.
+    pictures come with a mask, since nothing is detected then. A model that
+    detects nothing, such as baseline, reads the image alone and says the picture alone, so its file has these two only.
     The file's metadata: model, config (JSON), pixelrnn (our version), `about`, and a checksum, so that damage shows.
 
     Raises PixelRNNError if an output differs from torch's by more than 1e-4 at any of three other sizes, or without onnx and
     onnxruntime.
     """
     model = copy.deepcopy(model).cpu().float().eval()
-    if hasattr(model, "detect") and hasattr(model, "fill"):
+    if not isinstance(model, CompletionModel):
+        raise PixelRNNError("only completion models are exported: an autoregressive one answers pixel by pixel.")
+    if model.detects:
         _write(Path(path), model, Flagged, tuple(_example(*EXAMPLE)), OUTPUTS, about or {})
     else:
         _write(Path(path), model, _Picture, ("image",), OUTPUTS[:1], about or {})
@@ -127,10 +131,12 @@ def _write(
     inputs: tuple[str, ...],
     outputs: tuple[str, ...],
     about: Mapping[str, str],
+    weightless: bool = False,
 ) -> None:
+    """weightless: leave the model's parameters out, as external initializers by their names."""
     try:
         import onnx
-        import onnxruntime
+        import onnxruntime  # noqa: F401  opened by open_session
     except ImportError as error:
         raise PixelRNNError(f"exporting needs {error.name}. Install it: pip install 'pixelrnn[train]'.") from None
     example = tuple(_example(*EXAMPLE)[name] for name in inputs)
@@ -149,15 +155,15 @@ def _write(
                 input_names=list(inputs),
                 output_names=list(outputs),
                 dynamic_axes={name: AXES[name] for name in (*inputs, *outputs)},
+                do_constant_folding=not weightless,
             )
-        written = _simplified(temporary)
+        written = _without_weights(onnx.load(temporary), model) if weightless else _simplified(temporary)
         told = {"model": str(model.name), "config": json.dumps(asdict(model.config))}  # type: ignore[call-overload]
         told |= {"pixelrnn": version("pixelrnn"), **about, "checksum": SEAL.decode() + "0" * 64}
         onnx.helper.set_model_props(written, told)
         temporary.write_bytes(seal(written.SerializeToString(deterministic=True)))
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3  # it warns that fresh weights, equal in places, are not shared with a branch
-        session = onnxruntime.InferenceSession(temporary, options, providers=["CPUExecutionProvider"])
+        weights = {initializer.name for initializer in written.graph.initializer if weightless and initializer.external_data}
+        session = open_session(temporary, {key: value.numpy() for key, value in model.state_dict().items() if key in weights})
         _check(model, session, inputs, outputs)
 
     write_atomically(path, write)
@@ -180,6 +186,20 @@ def _simplified(path: Path) -> Any:
     standard = [domain for domain in graph.opset_import if not domain.domain]
     del graph.opset_import[:]  # it lists all that it knows of
     graph.opset_import.extend(standard)
+    return graph
+
+
+def _without_weights(graph: Any, model: nn.Module) -> Any:
+    """The graph with the model's parameters, under their names in its state dict, left to whoever opens it."""
+    names = {f"model.{key}": key for key in model.state_dict()}
+    for initializer in graph.graph.initializer:
+        if initializer.name in names:
+            initializer.name = names[initializer.name]
+            initializer.ClearField("raw_data")
+            initializer.data_location = initializer.EXTERNAL
+            initializer.external_data.add(key="location", value="weights")
+    for node in graph.graph.node:
+        node.input[:] = [names.get(name, name) for name in node.input]
     return graph
 
 
@@ -238,6 +258,9 @@ def _expected(
     """What torch says, one picture at a time, through the model's own optional arguments."""
     if outputs == ("picture",):
         return (model(inputs["image"]).image,)
+    if outputs == ("picture", "log_std"):
+        filled = model.fill(inputs["image"], inputs["mask"], inputs["guide"], inputs["has_guide"])  # type: ignore[operator]
+        return filled.image, filled.log_std
     if outputs == ("mask_logits",):
         return (model.detect(inputs["image"]),)  # type: ignore[operator]
     answers = []
@@ -246,6 +269,6 @@ def _expected(
         # the graph's own logits decide what it takes as missing: one within rounding of 0 may fall on either side
         logits = torch.zeros_like(mask) if inputs["has_mask"].all() else model.detect(image)  # type: ignore[operator]
         mask = mask if inputs["has_mask"][i] else occlusion(torch.from_numpy(found[1][i : i + 1]))
-        picture, log_std = model.fill(image, mask, guide if inputs["has_guide"][i] else None)  # type: ignore[operator]
-        answers.append((picture, logits, log_std))
+        filled = model.fill(image, mask, guide if inputs["has_guide"][i] else None)  # type: ignore[operator]
+        answers.append((filled.image, logits, filled.log_std))
     return tuple(torch.cat(parts) for parts in zip(*answers, strict=True))

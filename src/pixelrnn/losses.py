@@ -52,28 +52,6 @@ def hole_ssim_loss(prediction: torch.Tensor, target: torch.Tensor, mask: torch.T
     return _masked_mean(1 - ssim_map(x, y), mask[..., edge:-edge, edge:-edge])
 
 
-def texture_loss(prediction: torch.Tensor, target: torch.Tensor, mask: torch.Tensor, window: int = 16) -> torch.Tensor:
-    """How far the strength of texture is from the truth's: the root mean square, over windows, of the difference between the
-    root mean square gradients of luma in both, across and down, at full and at half resolution; a scalar.
-
-    Windows of `window` x `window` pixels of the level, half overlapping, weigh as much as is missing in them; known pixels are
-    the target's. By the local energy of oriented filters the eye tells textures, wherever their lines lie (Portilla and
-    Simoncelli 2000, "A Parametric Texture Model").
-    """
-    weights, errors = target.new_tensor(LUMA)[:, None, None], []
-    both = torch.cat([torch.where(mask > 0, prediction, target), target])
-    both = (both * weights).sum(dim=1, keepdim=True)
-    for _ in range(2):
-        padded = F.pad(both, (0, 1, 0, 1), mode="replicate")
-        across, down = padded[..., :-1, 1:] - both, padded[..., 1:, :-1] - both
-        energy = F.avg_pool2d(torch.cat([across, down], dim=1).square(), window, window // 2)
-        found, true = (energy + 1e-5).sqrt().chunk(2)
-        share = F.avg_pool2d(mask, window, window // 2)
-        errors.append(((found - true).square() * share).sum() / (2 * share.sum()).clamp_min(1e-3))
-        both, mask = F.avg_pool2d(both, 2), F.avg_pool2d(mask, 2)
-    return (torch.stack(errors) + 1e-6).sqrt().mean()
-
-
 def mask_loss(mask_logits: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     """Binary cross-entropy plus (1 - Dice) of the detected occlusion, a scalar."""
     probability = torch.sigmoid(mask_logits)

@@ -40,10 +40,11 @@ class Sampler:
     def __init__(self, weights: str | Path = SAMPLER) -> None:
         try:
             from .checkpoint import load
+            from .models import model_kind
         except ImportError:
             raise PixelRNNError("several samples need torch. Install it: pip install 'pixelrnn[train]'.") from None
         loaded = load(weights)
-        if not hasattr(loaded.model, "log_prob"):
+        if model_kind(loaded.model) != "autoregressive":
             raise PixelRNNError(f"{weights}: {loaded.name} draws no samples. Give weights of pixelcnn or another PixelRNN.")
         self.name = loaded.name
         self.model: Any = loaded.model  # an Autoregressive, which cannot be named without torch

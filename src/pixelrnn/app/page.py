@@ -20,7 +20,7 @@ from .text import HOW_IT_WORKS, INTRODUCTION, NO_WEIGHTS, PRIVACY, plain
 TRAINED = (Path("outputs"), Path("/kaggle/working"))  # where training leaves its weights
 PAGE_WIDTH = 1240
 MAX_FILES = 100
-LABELS = {EXPECTED: "Smooth: least error", SHARP: "Textured: borrows detail"}
+LABELS = {SHARP: "Sharp", EXPECTED: "Expected: least error"}
 
 
 def main(home: Path) -> None:
@@ -69,9 +69,7 @@ def _choose_settings() -> Settings | None:
     first = offered.index(wanted) if wanted in offered else 0
     labels = {name: LABELS.get(name, name) if name in bundled else _short(Path(name)) for name in offered}
     clear = {name: label if list(labels.values()).count(label) == 1 else name for name, label in labels.items()}
-    about = (
-        "Smooth is right on average, and soft. Textured adds detail from the rest of the picture, sometimes in the wrong place."
-    )
+    about = "Sharp looks more like a photograph. Expected has the least error on average, and is softer."
     chosen = st.selectbox("How to fill (weights)", offered, first, format_func=lambda name: clear[name], help=about)
     if chosen not in bundled:
         st.caption(plain(chosen))

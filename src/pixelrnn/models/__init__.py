@@ -2,6 +2,7 @@
 
 # importing a model file registers its models
 from . import diagonal_bilstm, encoder_decoder, pixelcnn, row_lstm  # noqa: F401
-from .registry import Prediction, create_model, list_models
+from .base import CompletionModel, Prediction
+from .registry import create_model, list_models, model_kind
 
-__all__ = ["Prediction", "create_model", "list_models"]
+__all__ = ["CompletionModel", "Prediction", "create_model", "list_models", "model_kind"]

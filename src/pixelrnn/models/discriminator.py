@@ -16,20 +16,20 @@ WINDOW = 32  # pixels over which features are averaged where their statistics ar
 
 
 @dataclass(frozen=True)
-class Verdict:
+class DiscriminatorOutput:
     """What a PatchDiscriminator says of a batch: scores, the higher the more real, and its features, finest first."""
 
     scores: list[torch.Tensor]  # (B, 1, H/8, W/8), (B, 1, H/16, W/16)
     features: list[torch.Tensor]  # (B, C, H/s, W/s) each
 
-    def split(self, count: int) -> tuple["Verdict", "Verdict"]:
+    def split(self, count: int) -> tuple["DiscriminatorOutput", "DiscriminatorOutput"]:
         """The first `count` pictures of the batch, and the others."""
         parts = [[[one[:count] for one in each], [one[count:] for one in each]] for each in (self.scores, self.features)]
-        return Verdict(parts[0][0], parts[1][0]), Verdict(parts[0][1], parts[1][1])
+        return DiscriminatorOutput(parts[0][0], parts[1][0]), DiscriminatorOutput(parts[0][1], parts[1][1])
 
 
 class PatchDiscriminator(nn.Module):
-    """picture (B, 3, H, W) in [0, 1] and mask (B, 1, H, W) in {0, 1}, sides multiples of 16, to a Verdict."""
+    """picture (B, 3, H, W) in [0, 1] and mask (B, 1, H, W) in {0, 1}, sides multiples of 16, to a DiscriminatorOutput."""
 
     def __init__(self, width: int = 32) -> None:
         super().__init__()
@@ -39,15 +39,15 @@ class PatchDiscriminator(nn.Module):
         )
         self.heads = nn.ModuleList(spectral_norm(nn.Conv2d(4 * width, 1, 3, padding=1)) for _ in range(2))
 
-    def forward(self, picture: torch.Tensor, mask: torch.Tensor) -> Verdict:
+    def forward(self, picture: torch.Tensor, mask: torch.Tensor) -> DiscriminatorOutput:
         x, features = torch.cat([2 * picture - 1, mask], dim=1), []
         for stage in self.stages:
             x = F.leaky_relu(stage(x), 0.2)
             features.append(x)
-        return Verdict([head(x) for head, x in zip(self.heads, features[-2:], strict=True)], features)
+        return DiscriminatorOutput([head(x) for head, x in zip(self.heads, features[-2:], strict=True)], features)
 
 
-def hinge_loss(real: Verdict, filled: Verdict, mask: torch.Tensor) -> torch.Tensor:
+def hinge_loss(real: DiscriminatorOutput, filled: DiscriminatorOutput, mask: torch.Tensor) -> torch.Tensor:
     """What the discriminator minimises (Lim and Ye 2017), over the cells that the missing pixels of `mask` (B, 1, H, W) lie
     in, of the real pictures as well as of the filled, so that neither place nor shape gives the answer away; a scalar."""
     losses = [
@@ -56,12 +56,12 @@ def hinge_loss(real: Verdict, filled: Verdict, mask: torch.Tensor) -> torch.Tens
     return torch.stack(losses).mean()
 
 
-def realness_loss(filled: Verdict, mask: torch.Tensor) -> torch.Tensor:
+def adversarial_loss(filled: DiscriminatorOutput, mask: torch.Tensor) -> torch.Tensor:
     """What a completion minimises against the discriminator: minus its scores over the hole's cells, a scalar."""
     return -torch.stack([_over_hole(score, mask) for score in filled.scores]).mean()
 
 
-def feature_loss(real: Verdict, filled: Verdict, mask: torch.Tensor) -> torch.Tensor:
+def feature_matching_loss(real: DiscriminatorOutput, filled: DiscriminatorOutput, mask: torch.Tensor) -> torch.Tensor:
     """Mean absolute difference between the discriminator's features of the truth and of the filled picture, both averaged over
     about WINDOW x WINDOW pixels of the hole, in units of the truth's mean absolute feature; a scalar.
 

@@ -5,21 +5,18 @@ mask or finds the occlusion itself, keeps known pixels out of its way, and carri
 Papers: PixelRNN (van den Oord et al. 2016), ConvLSTM (Shi et al. 2015), sub-pixel convolution (Shi et al. 2016).
 """
 
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import nn
 from torch.nn import functional as F
 
-from .borrowing import OFFERS, borrowed_details
+from .base import CompletionModel, Prediction
 from .convlstm import ConvLSTMCell, ConvLSTMScan
-from .layers import Block, ChannelNorm, GatedScan, pad_to_multiple, pull_push, unshuffled_conv
-from .registry import Prediction, register
-
-
-def _no_guide(guide: torch.Tensor | None) -> None:
-    if guide is not None:
-        raise ValueError("this model takes no guide: pass guide=None")
+from .layers import Block, ChannelNorm, GatedScan, pad_to_multiple, pull_push
+from .registry import register
 
 
 @dataclass(frozen=True)
@@ -28,7 +25,7 @@ class BaselineConfig:
 
 
 @register("baseline", BaselineConfig)
-class Baseline(nn.Module):
+class Baseline(CompletionModel):
     """The described network: three strided convolutions, one ConvLSTM step, three PixelShuffles; 6,643,555 parameters.
 
     Its flaw is part of the description: a single step from a zero state, so the hidden half of the gate convolution and the
@@ -61,116 +58,118 @@ class Baseline(nn.Module):
             nn.Sigmoid(),
         )
 
-    def forward(self, image: torch.Tensor, mask: torch.Tensor | None = None, guide: torch.Tensor | None = None) -> Prediction:
-        """image (B, 3, H, W) in [0, 1]; `mask` changes nothing: the network was described without."""
-        _no_guide(guide)
+    def fill(
+        self,
+        image: torch.Tensor,
+        mask: torch.Tensor | None,
+        guide: torch.Tensor | None = None,
+        guided: torch.Tensor | None = None,
+    ) -> Prediction:
+        """`mask` changes nothing: the network was described without."""
+        if guide is not None:
+            raise ValueError("this model takes no guide: pass guide=None")
         height, width = image.shape[-2:]
         features = self.encoder(pad_to_multiple(image, 8))  # (B, 256, H/8, W/8)
         hidden, _ = self.convlstm(features)
         return Prediction(self.decoder(hidden)[..., :height, :width])
 
 
-class Hourglass(nn.Module):
-    """Encoder and PixelShuffle decoder over three grids, 1/4, 1/8 and 1/16 of the picture, with the recurrence on the last.
+class UNet(nn.Module):
+    """Encoder and decoder with skip connections (Ronneberger et al. 2015) over grids of 1/stride, 1/(2 stride), ... of the
+    picture, PixelShuffle on the way up (Shi et al. 2016).
 
-    (B, inputs, H, W) with sides that are multiples of 16 to (B, outputs, H / finest, W / finest). widths, depths: features and
-    blocks per grid. kernel_size: of the first and the last convolution.
+    (B, inputs, H, W), sides multiples of `multiple`, to what `head` makes of (B, widths[0], H / stride, W / stride). widths,
+    depths: features and blocks per grid, finest first. scan: what stands amid the blocks of the coarsest grid. kernel_size: of
+    the first convolution, in cells of the finest grid, odd.
     """
 
     def __init__(
         self,
         inputs: int,
-        outputs: int,
         widths: tuple[int, ...],
         depths: tuple[int, ...],
+        stride: int,
         scan: nn.Module,
+        head: nn.Module,
         kernel_size: int = 3,
-        finest: int = 1,
     ) -> None:
         super().__init__()
-        first, second, third = widths
-        self.stem = nn.Sequential(
-            nn.PixelUnshuffle(4), nn.Conv2d(16 * inputs, first, kernel_size, padding=kernel_size // 2), ChannelNorm(first)
-        )
-        self.encode = nn.ModuleList(self._blocks(width, depth) for width, depth in zip(widths[:2], depths[:2], strict=True))
-        self.down = nn.ModuleList(nn.Conv2d(before, after, 2, stride=2) for before, after in ((first, second), (second, third)))
-        half = depths[2] // 2
-        self.bottom = nn.Sequential(self._blocks(third, half), scan, self._blocks(third, depths[2] - half))
+        self.multiple = stride * 2 ** (len(widths) - 1)
+        stem = nn.Conv2d(inputs, widths[0], kernel_size * stride, stride=stride, padding=kernel_size // 2 * stride)
+        self.stem = nn.Sequential(stem, ChannelNorm(widths[0]))
+        steps = list(pairwise(widths))
+        self.encode = nn.ModuleList(_blocks(width, depth) for width, depth in zip(widths[:-1], depths[:-1], strict=True))
+        self.down = nn.ModuleList(nn.Conv2d(fine, coarse, 2, stride=2) for fine, coarse in steps)
+        half = depths[-1] // 2
+        self.bottom = nn.Sequential(_blocks(widths[-1], half), scan, _blocks(widths[-1], depths[-1] - half))
         self.up = nn.ModuleList(
-            nn.Sequential(nn.Conv2d(before, 4 * after, 1), nn.PixelShuffle(2))
-            for before, after in ((third, second), (second, first))
+            nn.Sequential(nn.Conv2d(coarse, 4 * fine, 1), nn.PixelShuffle(2)) for fine, coarse in reversed(steps)
         )
-        self.decode = nn.ModuleList(self._blocks(width, depth) for width, depth in ((second, depths[1]), (first, depths[0])))
-        grain = 4 // finest
-        last = nn.Conv2d(first, grain**2 * outputs, kernel_size, padding=kernel_size // 2)
-        self.head = nn.Sequential(ChannelNorm(first), last, nn.PixelShuffle(grain))
-
-    @staticmethod
-    def _blocks(channels: int, depth: int) -> nn.Sequential:
-        return nn.Sequential(*(Block(channels) for _ in range(depth)))
+        self.decode = nn.ModuleList(_blocks(width, depth) for width, depth in zip(widths[-2::-1], depths[-2::-1], strict=True))
+        self.head = head
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        _, conv, norm = self.stem
-        x = norm(unshuffled_conv(x, conv.weight, conv.bias, 4))  # type: ignore[arg-type]
-        quarter = self.encode[0](x)  # (B, first, H/4, W/4)
-        eighth = self.encode[1](self.down[0](quarter))  # (B, second, H/8, W/8)
-        x = self.bottom(self.down[1](eighth))  # (B, third, H/16, W/16)
-        x = self.decode[0](self.up[0](x) + eighth)
-        x = self.decode[1](self.up[1](x) + quarter)
-        return self.head(x)  # (B, outputs, H / finest, W / finest)
+        x, skipped = self.stem(x), []
+        for encode, down in zip(self.encode, self.down, strict=True):
+            skipped.append(encode(x))
+            x = down(skipped[-1])
+        x = self.bottom(x)  # (B, widths[-1], H / multiple, W / multiple)
+        for up, decode in zip(self.up, self.decode, strict=True):
+            x = decode(up(x) + skipped.pop())
+        out: torch.Tensor = self.head(x)
+        return out
+
+
+def _blocks(channels: int, depth: int) -> nn.Sequential:
+    return nn.Sequential(*(Block(channels) for _ in range(depth)))
 
 
 class Detector(nn.Module):
-    """Sees an occlusion: an hourglass says roughly where, two convolutions at half the resolution find its edge to the pixel.
+    """Sees an occlusion: a U-Net says roughly where, two convolutions at half the resolution find its edge to the pixel.
 
     (B, 3, H, W) in [0, 1] with sides that are multiples of 16 to logits (B, 1, H, W), above 0 where more likely covered.
     """
 
     def __init__(self, widths: tuple[int, ...], depths: tuple[int, ...]) -> None:
         super().__init__()
-        self.rough = Hourglass(5, 8, widths, depths, nn.Identity(), kernel_size=1, finest=2)
-        self.edge = nn.Sequential(
-            nn.Conv2d(8 + 4 * 5, 16, 3, padding=1), nn.GELU(), nn.Conv2d(16, 4, 3, padding=1), nn.PixelShuffle(2)
-        )
+        head = nn.Sequential(ChannelNorm(widths[0]), nn.Conv2d(widths[0], 4 * 8, 1), nn.PixelShuffle(2))
+        self.rough = UNet(5, widths, depths, 4, nn.Identity(), head, kernel_size=1)  # to (B, 8, H/2, W/2)
+        self.fine = nn.Conv2d(5, 16, 6, stride=2, padding=2, bias=False)
+        self.merge = nn.Conv2d(8, 16, 3, padding=1)
+        self.edge = nn.Sequential(nn.GELU(), nn.Conv2d(16, 4, 3, padding=1), nn.PixelShuffle(2))
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         x = torch.cat([image, steepness(image)], dim=1)  # (B, 5, H, W)
-        conv, *rest = self.edge
-        weight: torch.Tensor = conv.weight  # type: ignore[assignment]
-        # the convolution over the concatenation of both, in two parts
-        fine = unshuffled_conv(x, weight[:, 8:], None, 2)
-        logits: torch.Tensor = fine + F.conv2d(self.rough(x), weight[:, :8], conv.bias, padding=1)  # type: ignore[arg-type]
-        for layer in rest:
-            logits = layer(logits)
+        logits: torch.Tensor = self.edge(self.fine(x) + self.merge(self.rough(x)))
         return logits
+
+
+SCANS: dict[str, Callable[[int, int], nn.Module]] = {
+    "convlstm": ConvLSTMScan,
+    "lstm": lambda channels, hidden: GatedScan(channels, hidden, nn.LSTM),
+    "gru": lambda channels, hidden: GatedScan(channels, hidden, nn.GRU),
+    "none": lambda channels, hidden: nn.Identity(),
+}
 
 
 @dataclass(frozen=True)
 class OptimizedPixelRNNConfig:
-    """widths, depths: features and blocks on the grids of 1/4, 1/8 and 1/16, of the network that fills and of the one that
-    detects. scan: the recurrence amid the blocks of the last grid, "convlstm", "lstm", "gru" or "none"; scan_hidden: its
-    features. smooth_start: begin from a smooth fill and learn what is missing from it, else from black and learn all of it.
-    borrow: add fine detail from elsewhere in the picture, as much as a third hourglass says, of blend_widths and blend_depths.
+    """widths, depths: features and blocks on the grids of the network that fills, of 1/stride, 1/(2 stride), ... of the
+    picture. detector_widths, detector_depths: those of 1/4, 1/8 and 1/16 of the one that detects. scan: the recurrence amid the
+    blocks of the coarsest grid; "lstm", over the rows and then the columns, is a ConvLSTM whose state-to-state kernel is 1 x 1;
+    "convlstm" has one of 3 x 3; "gru" and "none". scan_hidden: its features. head_features: at full resolution, before the last
+    convolution. smooth_start: begin from a smooth fill and learn what is missing from it, else from black and learn all of it.
     """
 
-    widths: tuple[int, ...] = (48, 96, 192)
-    depths: tuple[int, ...] = (2, 2, 6)
+    widths: tuple[int, ...] = (48, 96, 192, 384)
+    depths: tuple[int, ...] = (1, 2, 3, 12)
+    stride: int = 2
     detector_widths: tuple[int, ...] = (24, 48, 64)
     detector_depths: tuple[int, ...] = (1, 1, 2)
-    scan: str = "gru"
-    scan_hidden: int = 64
+    scan: str = "lstm"
+    scan_hidden: int = 128
+    head_features: int = 8
     smooth_start: bool = True
-    borrow: bool = field(default=False, metadata={"before": False})
-    blend_widths: tuple[int, ...] = field(default=(24, 48, 64), metadata={"before": (24, 48, 64)})
-    blend_depths: tuple[int, ...] = field(default=(1, 1, 2), metadata={"before": (1, 1, 2)})
-
-
-def _begin_at_nothing(part: Hourglass) -> None:
-    """Let its outputs begin near 0."""
-    for layer in part.head:
-        if isinstance(layer, nn.Conv2d) and layer.bias is not None:
-            nn.init.normal_(layer.weight, std=1e-3)
-            nn.init.zeros_(layer.bias)
 
 
 def steepness(image: torch.Tensor) -> torch.Tensor:
@@ -184,72 +183,51 @@ def steepness(image: torch.Tensor) -> torch.Tensor:
     return torch.cat([torch.log2(1 + 255 * step.abs().amax(dim=1, keepdim=True)) / 8 for step in (right, below)], dim=1)
 
 
-def occlusion(mask_logits: torch.Tensor) -> torch.Tensor:
-    """What a detector sees (B, 1, H, W) as a mask in {0, 1}, grown by 2 px: compression leaves a ring of the painted colour."""
-    return F.max_pool2d((mask_logits > 0).to(mask_logits.dtype), 5, stride=1, padding=2)
-
-
 @register("optimized_pixelrnn", OptimizedPixelRNNConfig)
-class OptimizedPixelRNN(nn.Module):
-    """The default network. One hourglass sees the occlusion, another fills it from the known pixels around."""
+class OptimizedPixelRNN(CompletionModel):
+    """The default network. One U-Net sees the occlusion, another fills it from the known pixels around."""
+
+    takes_mask = detects = True
 
     def __init__(self, config: OptimizedPixelRNNConfig) -> None:
         super().__init__()
         self.config = config
+        if config.scan not in SCANS:
+            raise ValueError(f"scan must be {', '.join(SCANS)}, got {config.scan!r}")
+        if not len(config.widths) == len(config.depths) > 1:
+            raise ValueError(f"expected as many depths as widths, 2 or more, got {config.depths} and {config.widths}")
         # from RGB, the mask, and the mask again where a guide fills it; to RGB and the log standard deviation of its error
-        self.filler = Hourglass(5, 4, config.widths, config.depths, self._scan(config.widths[2]))
+        last = nn.Conv2d(config.head_features, 4, 3, padding=1)
+        head = nn.Sequential(
+            ChannelNorm(config.widths[0]),
+            nn.Conv2d(config.widths[0], config.stride**2 * config.head_features, 3, padding=1),
+            nn.PixelShuffle(config.stride),
+            nn.GELU(),
+            last,
+        )
+        scan = SCANS[config.scan](config.widths[-1], config.scan_hidden)
+        self.filler = UNet(5, config.widths, config.depths, config.stride, scan, head)
         self.detector = Detector(config.detector_widths, config.detector_depths)
-        if config.smooth_start:
-            _begin_at_nothing(self.filler)  # an untrained network leaves the smooth fill as it is
-        if config.borrow:
-            # from RGB completed, the mask and the detail on offer; to how likely each offer belongs there, and how much of it
-            self.blend = Hourglass(
-                4 + 3 * len(OFFERS), len(OFFERS) + 1, config.blend_widths, config.blend_depths, nn.Identity()
-            )
-            _begin_at_nothing(self.blend)
+        if config.smooth_start:  # an untrained network leaves the smooth fill as it is
+            nn.init.normal_(last.weight, std=1e-3)
+            nn.init.zeros_(last.bias)  # type: ignore[arg-type]
 
     def detect(self, image: torch.Tensor) -> torch.Tensor:
-        """The occlusion alone, at a fifth of the cost: image (B, 3, H, W) in [0, 1] to mask_logits (B, 1, H, W)."""
         height, width = image.shape[-2:]
-        image = pad_to_multiple(image, 16)
-        logits: torch.Tensor = self.detector(image)
+        logits: torch.Tensor = self.detector(pad_to_multiple(image, self.detector.rough.multiple))
         return logits[..., :height, :width]
-
-    def _scan(self, channels: int) -> nn.Module:
-        scan, hidden = self.config.scan, self.config.scan_hidden
-        if scan in ("gru", "lstm"):
-            return GatedScan(channels, hidden, nn.GRU if scan == "gru" else nn.LSTM)
-        if scan == "convlstm":
-            return ConvLSTMScan(channels, hidden)
-        if scan == "none":
-            return nn.Identity()
-        raise ValueError(f"scan must be 'convlstm', 'lstm', 'gru' or 'none', got {scan!r}")
 
     def fill(
         self,
         image: torch.Tensor,
-        mask: torch.Tensor,
+        mask: torch.Tensor | None,
         guide: torch.Tensor | None = None,
         guided: torch.Tensor | None = None,
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """The completion alone: image, mask and guide as in forward to image (B, 3, H, W) and log_std (B, 1, H, W) of it.
-
-        guided: bool (B,), which pictures of the batch the guide is meant for; all of them by default.
-        """
-        mean, detail, log_std = self.parts(image, mask, guide, guided)
-        return (mean + detail).clamp(0, 1), log_std
-
-    def parts(
-        self,
-        image: torch.Tensor,
-        mask: torch.Tensor,
-        guide: torch.Tensor | None = None,
-        guided: torch.Tensor | None = None,
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """What `fill` is made of: the mean (B, 3, H, W), not clamped, so that in training a pixel that went too far feels the
-        way back; the detail that is added to it (B, 3, H, W), 0 unless the config has `borrow`; and log_std."""
+    ) -> Prediction:
+        if mask is None:
+            raise ValueError("this model fills what a mask says: give one")
         height, width = image.shape[-2:]
-        image, mask = pad_to_multiple(image, 16), pad_to_multiple(mask, 16)
+        image, mask = (pad_to_multiple(part, self.filler.multiple) for part in (image, mask))
         start, told = image * (1 - mask), torch.zeros_like(mask)
         if self.config.smooth_start and (guide is None or guided is not None):
             start = pull_push(image, mask)
@@ -257,34 +235,10 @@ class OptimizedPixelRNN(nn.Module):
             told = mask if guided is None else mask * guided.to(mask.dtype).view(-1, 1, 1, 1)
             # the guide covers the picture, not its padding
             coarse = F.interpolate(guide, size=(height, width), mode="bilinear", align_corners=False)
-            start = start * (1 - told) + pad_to_multiple(coarse, 16) * told
+            start = start * (1 - told) + pad_to_multiple(coarse, self.filler.multiple) * told
         # an eighth: Adam moves all weights of the last layer at once, by far too much for a picture in [0, 1]
         filled = self.filler(torch.cat([start, mask, told], dim=1)) / 8
-        mean = start + filled[:, :3] if self.config.smooth_start else torch.sigmoid(filled[:, :3])
-        detail = self._detail(image, mean.detach().clamp(0, 1), mask) if self.config.borrow else mean.new_zeros(1, 1, 1, 1)
+        mean = (start + filled[:, :3] if self.config.smooth_start else torch.sigmoid(filled[:, :3]))[..., :height, :width]
         # the deviation is bounded to [e^-6, 1]: nothing in [0, 1] is further off, and the loss stays finite
-        log_std = -6 * torch.sigmoid(filled[:, 3:4])
-        return mean[..., :height, :width], detail[..., :height, :width], log_std[..., :height, :width]
-
-    def _detail(self, image: torch.Tensor, mean: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """What of the detail on offer stays, (B, 3, H, W); fresh weights take each pixel from the chunk it is deepest in."""
-        completed = torch.where(mask > 0, mean, image)
-        offers, depth = borrowed_details(image, completed, mask)
-        # detail is a few hundredths as a rule
-        told = self.blend(torch.cat([completed, mask, 8 * offers.flatten(1, 2)], dim=1))
-        share = torch.softmax(told[:, :-1] + 8 * depth.log(), dim=1)  # (B, OFFERS, H, W)
-        return 2 * torch.sigmoid(told[:, -1:]) * (share[:, :, None] * offers).sum(dim=1)
-
-    def forward(self, image: torch.Tensor, mask: torch.Tensor | None = None, guide: torch.Tensor | None = None) -> Prediction:
-        """image (B, 3, H, W) in [0, 1]; mask (B, 1, H, W) in {0, 1}, 1 where missing; without it, what the detector sees,
-        which is not asked where there is one.
-
-        guide (B, 3, h, w) in [0, 1], any size, best 32 to 64 a side: the whole picture, coarsely. What it shows where the
-        picture is missing is taken as what belongs there; the rest of it is not looked at.
-        """
-        mask_logits = None
-        if mask is None:
-            mask_logits = self.detect(image)
-            mask = occlusion(mask_logits)
-        picture, log_std = self.fill(image, mask, guide)
-        return Prediction(picture, mask_logits, log_std)
+        log_std = -6 * torch.sigmoid(filled[:, 3:4])[..., :height, :width]
+        return Prediction(mean.clamp(0, 1), None, log_std, mean)

@@ -1,23 +1,12 @@
-"""The table of models: register, create_model, list_models, and what every completion model returns."""
+"""The table of models: register, create_model, list_models, model_kind."""
 
 from collections.abc import Callable
 from dataclasses import fields
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
-import torch
 from torch import nn
 
 from ..errors import PixelRNNError, nearest
-
-
-class Prediction(NamedTuple):
-    """What a completion model says of a batch."""
-
-    image: torch.Tensor  # (B, 3, H, W) in [0, 1], before known pixels are pasted back
-    mask_logits: torch.Tensor | None = None  # (B, 1, H, W), the occlusion it sees; None where it cannot say or was told
-    log_std: torch.Tensor | None = None  # (B, 1, H, W), log standard deviation of the error; None where it cannot say
-    mean: torch.Tensor | None = None  # (B, 3, H, W), the image without detail that was added to it; None where none was
-
 
 Model = TypeVar("Model", bound=type[nn.Module])
 _MODELS: dict[str, tuple[type[nn.Module], Any, str]] = {}
@@ -39,6 +28,11 @@ def register(name: str, config: Any, kind: str = "completion") -> Callable[[Mode
 def list_models(kind: str | None = None) -> list[str]:
     """Names that create_model knows, of one kind or of both."""
     return sorted(name for name, (_, _, own) in _MODELS.items() if kind in (None, own))
+
+
+def model_kind(model: nn.Module) -> str:
+    """ "completion" or "autoregressive": the kind of a model from create_model."""
+    return _MODELS[str(model.name)][2]
 
 
 def create_model(name: str, **options: Any) -> nn.Module:

@@ -15,10 +15,9 @@ from ..losses import (
     hole_rmse_loss,
     hole_ssim_loss,
     mask_loss,
-    texture_loss,
 )
 from ..metrics import psnr, split_error, ssim
-from ..models import Prediction
+from ..models import CompletionModel, Prediction
 from .recipe import Recipe
 
 HOLE_LOSSES = {"hole_l1": hole_l1_loss, "hole_rmse": hole_rmse_loss}
@@ -47,11 +46,10 @@ class RecipeModule(L.LightningModule):
 class CompletionModule(RecipeModule):
     """A completion model under one recipe."""
 
-    def __init__(self, model: nn.Module, recipe: Recipe) -> None:
+    model: CompletionModel
+
+    def __init__(self, model: CompletionModel, recipe: Recipe) -> None:
         super().__init__(model, recipe)
-        if recipe.part == "blend":
-            model.requires_grad_(False)
-            model.blend.requires_grad_(True)
         self.first_pictures: torch.Tensor | None = None  # (N, 3, 3, H, W) of the last validation: occluded, completed, original
 
     def loss(self, prediction: Prediction, batch: dict[str, Any]) -> torch.Tensor:
@@ -66,12 +64,10 @@ class CompletionModule(RecipeModule):
         if recipe.loss == "combined":
             loss = combined_loss(prediction.image, target, recipe.mse_weight, recipe.ssim_weight)
         else:
-            mean = prediction.image if prediction.mean is None else prediction.mean
+            mean = unclamped(prediction)
             loss = HOLE_LOSSES[recipe.loss](mean, target, mask)
             if recipe.structure_weight:
                 loss = loss + recipe.structure_weight * hole_ssim_loss(mean, target, mask)
-            if recipe.texture_weight:
-                loss = loss + recipe.texture_weight * texture_loss(detailed(prediction), target, mask)
         if prediction.mask_logits is not None:
             loss = loss + 0.1 * mask_loss(prediction.mask_logits, mask)
         if prediction.log_std is not None:
@@ -81,13 +77,11 @@ class CompletionModule(RecipeModule):
     def training_step(self, batch: dict[str, Any], index: int) -> torch.Tensor:
         image, mask, model = batch["image"].contiguous(memory_format=torch.channels_last), batch["mask"], self.model
         if self.recipe.part == "detector":
-            prediction = Prediction(image, model.detect(image))  # type: ignore[operator]
-        elif hasattr(model, "fill"):
-            mean, detail, log_std = model.parts(image, mask, *self.guide(batch["target"]))  # type: ignore[operator]
-            logits = model.detect(image) if self.recipe.part == "all" else None  # type: ignore[operator]
-            prediction = Prediction(mean + detail, logits, log_std, mean)
+            prediction = Prediction(image, model.detect(image))
         else:
-            prediction = model(image, mask)
+            prediction = model.fill(image, mask, *self.guide(batch["target"]))
+            if model.detects and self.recipe.part == "all":
+                prediction = prediction._replace(mask_logits=model.detect(image))
         loss = self.training_loss(prediction, batch)
         self.log("train_loss", loss, on_epoch=True, on_step=False, prog_bar=True, batch_size=len(image))
         return loss
@@ -111,8 +105,8 @@ class CompletionModule(RecipeModule):
     def validation_step(self, batch: dict[str, Any], index: int) -> None:
         image, target, mask = batch["image"].contiguous(memory_format=torch.channels_last), batch["target"], batch["mask"]
         prediction = self.model(image, mask)
-        if hasattr(self.model, "detect") and self.recipe.part in ("all", "detector"):
-            prediction = prediction._replace(mask_logits=self.model.detect(image))  # type: ignore[operator]
+        if self.model.detects and self.recipe.part in ("all", "detector"):
+            prediction = prediction._replace(mask_logits=self.model.detect(image))
         with torch.autocast(self.device.type, enabled=False):
             self._score(Prediction(*_floats(prediction)), batch)
         if index == 0:
@@ -139,12 +133,9 @@ class CompletionModule(RecipeModule):
         self.log_dict(figures, on_epoch=True, on_step=False, batch_size=len(target))
 
 
-def detailed(prediction: Prediction) -> torch.Tensor:
-    """The image for losses of how it looks: they teach what detail belongs there, and leave the mean to the losses of error.
-    What a mean alone can do about texture is draw checkerboards."""
-    if prediction.mean is None:
-        return prediction.image
-    return prediction.mean.detach() + (prediction.image - prediction.mean)
+def unclamped(prediction: Prediction) -> torch.Tensor:
+    """The image for losses, so that a pixel beyond [0, 1] feels the way back."""
+    return prediction.image if prediction.mean is None else prediction.mean
 
 
 def _floats(prediction: Prediction) -> list[Any]:

@@ -42,14 +42,13 @@ class Recipe:
     learning_rate: float = 0.001
     schedule: str = "constant"  # or "one_cycle": up over the first tenth, then down a cosine to a hundredth
     loss: str = "combined"  # over the whole picture; or over the missing pixels, "hole_l1" or "hole_rmse"
-    part: str = "all"  # what learns: or the "filler", the "detector" or the "blend" alone, where a model has them
+    part: str = "all"  # what learns: or the "filler" or the "detector" alone, where a model has them
     # of what a discriminator thinks of the completion, and of the distance in its features; one of them trains one beside it
-    realness_weight: float = 0.0
-    feature_weight: float = 0.0
+    adversarial_weight: float = 0.0
+    feature_matching_weight: float = 0.0
     discriminator_rate: float = 0.0004
     mse_weight: float = 0.8
     ssim_weight: float = 0.2
-    texture_weight: float = 0.0  # of the strength of texture against the truth's, likewise added
     structure_weight: float = 0.0  # of 1 - SSIM of the missing pixels' luma, added to a loss of the missing pixels
     # "given" and "square": pairs as they are, photographs at random or with the described square; "random" and "squares": the
     # originals of pairs, too, are occluded afresh each time they are read
@@ -66,7 +65,6 @@ class Recipe:
     workers: int = 0  # processes that read pictures; 0 reads in the training process
     # "float32", "bf16", or auto: bf16 on a GPU alone; on a CPU it pays with AMX or AVX512-BF16, which few laptops have
     precision: str = "auto"
-    compiled: bool = False  # one slow gradient by a kernel made with torch.compile, a quarter less time; needs a C++ compiler
 
 
 def read_recipe(path: Path | None, overrides: Sequence[str] = ()) -> tuple[Recipe, dict[str, Any]]:
@@ -97,7 +95,7 @@ def read_recipe(path: Path | None, overrides: Sequence[str] = ()) -> tuple[Recip
     for key, choices in {
         "schedule": ("constant", "one_cycle"),
         "loss": ("combined", "hole_l1", "hole_rmse"),
-        "part": ("all", "filler", "detector", "blend"),
+        "part": ("all", "filler", "detector"),
         "occlusion": ("given", "random", "squares", "square"),
         "precision": ("auto", "float32", "bf16"),
     }.items():

@@ -21,16 +21,13 @@ from torch.utils.data import DataLoader
 from .. import checkpoint
 from ..data import EpochShuffle
 from ..errors import PixelRNNError
-from ..models import create_model
-from ..models.layers import DepthwiseConv2d
+from ..models import create_model, model_kind
 from ..weights import bundled_weights
-from . import storage
 from .adversarial import AdversarialModule
 from .callbacks import History, LearningRate, running_average
 from .likelihood import LikelihoodModule
 from .modules import CompletionModule
 from .recipe import Recipe, make_datasets
-from .storage import SplitCheckpointIO
 
 KAGGLE = Path("/kaggle/working")
 NAME = "optimized_pixelrnn"
@@ -66,18 +63,13 @@ def train(
     if resume and not last.is_file():
         raise PixelRNNError(f"{last}: nothing to go on from. Start without --resume.")
     model, source = _start(recipe, options, last if resume else None)
-    by_likelihood = hasattr(model, "log_prob")
-    if recipe.part == "blend" and not hasattr(model, "blend"):
-        raise PixelRNNError("part blend: the model borrows no detail. Add borrow=true.")
-    if not hasattr(model, "fill") and (recipe.part != "all" or recipe.guided):
+    by_likelihood = model_kind(model) == "autoregressive"
+    if (by_likelihood or not model.detects) and (recipe.part != "all" or recipe.guided):
         raise PixelRNNError(f"part, guided: model {recipe.model} has no detector and takes no guide. Leave them out.")
     model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    for module in model.modules():
-        if isinstance(module, DepthwiseConv2d):
-            module.compiled = recipe.compiled
     timer = Timer(timedelta(minutes=recipe.minutes) if recipe.minutes else None, interval="step", verbose=False)
     history = History(out, console, timer)
-    adversarial = bool(recipe.realness_weight or recipe.feature_weight)
+    adversarial = bool(recipe.adversarial_weight or recipe.feature_matching_weight)
     measure = "val_loss" if by_likelihood else "mask_iou" if recipe.part == "detector" else "hole_psnr"
     mode = "min" if by_likelihood else "max"
     best = ModelCheckpoint(out / "checkpoints", "best", monitor=measure, mode=mode, enable_version_counter=False)
@@ -99,7 +91,6 @@ def train(
         limit_train_batches=recipe.epoch_steps or 1.0,
         gradient_clip_val=recipe.clip or None,
         callbacks=callbacks,
-        plugins=[SplitCheckpointIO()],
         logger=False,
         num_sanity_val_steps=0,
         enable_progress_bar=console.is_terminal,
@@ -149,7 +140,7 @@ def _fit(trainer: L.Trainer, *arguments: Any, **options: Any) -> None:
 def _start(recipe: Recipe, options: dict[str, Any], last: Path | None) -> tuple[nn.Module, str]:
     """The model to train, and where its weights come from, in words; that of the checkpoint `last`, where one is given."""
     if last is not None:  # Lightning restores the weights
-        config = storage.load(last).get("config", {})
+        config = torch.load(last, map_location="cpu", weights_only=True).get("config", {})
         return create_model(recipe.model, **config | options), "going on from the last checkpoint"
     fresh = create_model(recipe.model, **options)
     if recipe.start_from == "scratch":
@@ -160,23 +151,12 @@ def _start(recipe: Recipe, options: dict[str, Any], last: Path | None) -> tuple[
             return fresh, f"starting from fresh weights: none are bundled for this {'config' if options else 'model'}"
         return checkpoint.load(bundled).model.train(), "starting from the bundled weights"
     loaded = checkpoint.load(recipe.start_from)
-    if not options and loaded.name == recipe.model:
-        return loaded.model.train(), f"starting from {recipe.start_from}"
-    if loaded.name != recipe.model or not _adopt(fresh, loaded.model.state_dict()):
+    if loaded.name != recipe.model or (options and loaded.model.config != fresh.config):
         raise PixelRNNError(
             f"start_from {recipe.start_from}: these are weights of {loaded.name} {loaded.model.config}, "
             f"not of {recipe.model} {fresh.config}."
         )
-    return fresh, f"starting from {recipe.start_from}"
-
-
-def _adopt(model: nn.Module, state: dict[str, torch.Tensor]) -> bool:
-    """Give `model` the weights of one that may lack parts of it; whether that could be done."""
-    own = model.state_dict()
-    if any(key not in own or own[key].shape != value.shape for key, value in state.items()):
-        return False
-    model.load_state_dict(own | state)
-    return True
+    return loaded.model.train(), f"starting from {recipe.start_from}"
 
 
 def _bundled(fresh: nn.Module, options: dict[str, Any]) -> Path | None:
@@ -192,7 +172,7 @@ def _bundled(fresh: nn.Module, options: dict[str, Any]) -> Path | None:
 
 def _export(model: nn.Module, path: str, out: Path, recipe: Recipe, history: History) -> Path:
     """The weights of a training checkpoint as optimized_pixelrnn.pth and .safetensors in `out`."""
-    state = storage.load(Path(path))["state_dict"]
+    state = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
     model.load_state_dict({key[6:]: value for key, value in state.items() if key.startswith("model.")})
     about = {"recipe": asdict(recipe), "history": history.rows[-1:], "torch": torch.__version__}
     checkpoint.save_plain(out / f"{NAME}.pth", model)

@@ -1,18 +1,27 @@
-"""The bundled checkpoints: the network that completes twice, once for the lowest error and once with texture, their ONNX files,
-and the PixelRNN that draws samples for either."""
+"""The bundled checkpoints, and how the tensors of a .safetensors file are read without torch.
 
+The two networks that complete, NAME.safetensors each, hold what fills in float16; they share one detector. The graphs that ONNX
+Runtime runs, FILL and DETECT, hold no weights: those come from the checkpoints, so that each number is stored once.
+"""
+
+import hashlib
+import json
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from ..errors import PixelRNNError, nearest
 
-EXPECTED, SHARP, SAMPLER = "bedrooms-expected", "bedrooms-sharp", "bedrooms-sampler"
-DEFAULT = EXPECTED  # what people would choose by eye: misplaced strokes stand out more than a soft patch does
-DETECTOR = ".detector.onnx"  # ends the name of the file beside NAME.onnx that has the detector alone
+EXPECTED, SHARP, SAMPLER, DETECTOR = "bedrooms-expected", "bedrooms-sharp", "bedrooms-sampler", "bedrooms-detector"
+DEFAULT = SHARP
+FOLDER = Path(__file__).parent
+FILL, DETECT = (FOLDER / f"optimized_pixelrnn.{part}.onnx" for part in ("fill", "detect"))
 
 
 def bundled_weights() -> dict[str, Path]:
     """Those that complete pictures, their files by name."""
-    return {path.stem: path for path in sorted(Path(__file__).parent.glob("*.safetensors")) if path.stem != SAMPLER}
+    return {name: path for name in (EXPECTED, SHARP) if (path := FOLDER / f"{name}.safetensors").is_file()}
 
 
 def find_weights(weights: str | Path) -> Path:
@@ -20,10 +29,44 @@ def find_weights(weights: str | Path) -> Path:
     bundled = bundled_weights()
     if str(weights) in bundled:
         return bundled[str(weights)]
-    path = Path(__file__).parent / f"{SAMPLER}.safetensors" if str(weights) == SAMPLER else Path(weights)
+    path = FOLDER / f"{SAMPLER}.safetensors" if str(weights) == SAMPLER else Path(weights)
     if path.is_file():
         return path
     raise PixelRNNError(
         f"{weights}: no such weights{nearest(str(weights), list(bundled))} "
         f"Give a .safetensors, .onnx or .pth file, or a bundled name: {', '.join(bundled) or 'none here'}."
     )
+
+
+def read_tensors(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """The header that `checkpoint.save` wrote, and the tensors as they are stored, those of a shared part included.
+
+    Raises PixelRNNError for a file that is not ours, or damaged.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="np") as opened:
+            header = json.loads((opened.metadata() or {}).get("pixelrnn", "null"))
+            tensors = {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118  safe_open is no dict
+    except (SafetensorError, OSError, ValueError, TypeError) as error:
+        raise PixelRNNError(
+            f"{path}: not a readable .safetensors file ({error}). Train or download the weights again."
+        ) from None
+    if header is None:
+        raise PixelRNNError(f"{path}: weights of another program, without our header. Give a file that pixelrnn saved.")
+    # files from before there were checksums have none
+    if isinstance(header, dict) and "sha256" in header and header.pop("sha256") != checksum(header, tensors):
+        raise PixelRNNError(f"{path}: damaged: its checksum does not hold. Train or download the weights again.")
+    if isinstance(header, dict) and header.pop("detector", None) == DETECTOR:
+        tensors |= read_tensors(FOLDER / f"{DETECTOR}.safetensors")[1]
+    return header, tensors
+
+
+def checksum(header: dict[str, Any], tensors: dict[str, np.ndarray]) -> str:
+    """SHA-256 over header and tensors, in hexadecimal digits."""
+    digest = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
+    for key, value in sorted(tensors.items()):
+        digest.update(f"{key} torch.{value.dtype} {list(value.shape)}".encode())
+        digest.update(np.ascontiguousarray(value).reshape(-1).view(np.uint8).data)
+    return digest.hexdigest()
