@@ -24,7 +24,7 @@ from pixelrnn.occluders import described_square, strokes
 DATA = (
     "photographs, research use: the originals of 962 pairs of the Kaggle 'bedroom-occluded-images' derivative of 'House Rooms "
     "Image Dataset' (numbers below 1100), 4,515 bedrooms and 24,800 other rooms of Places365, 471 bedrooms of the Houses "
-    "dataset (Ahmed and Moustafa 2016), 215 IKEA room scenes and 1,437 frames of NYU Depth v2; the sharp stage on 22,640 of these"
+    "dataset (Ahmed and Moustafa 2016), 215 IKEA room scenes and 1,437 frames of NYU Depth v2; sharp: on 22,640 of these"
 )
 
 

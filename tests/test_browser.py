@@ -149,7 +149,7 @@ def test_strokes_survive_a_rerun_and_a_new_photograph_does_not_inherit_them(visi
     me.complete()
     me.press("Settings")
     me.page.get_by_role("combobox", name="How to fill").click()
-    me.page.get_by_role("option", name="Textured").click()
+    me.page.get_by_role("option", name="Expected").click()
     me.page.keyboard.press("Escape")
     me.wait_for_completion()
     assert np.array_equal(me.tint(), marked)

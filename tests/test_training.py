@@ -344,7 +344,8 @@ def test_the_bundled_recipes_give_the_same_weights_on_rendered_bedrooms_however_
     """Of the recipe, smaller pictures and a smaller network, so that 200 steps take seconds."""
     rendered = [render_bedroom(np.random.default_rng(seed), 64) for seed in range(10)]
     write_pairs(21 * rendered, tmp_path / "data", seed=0)
-    changes = ["minutes=null", "epochs=2", "batch_size=2", "valid_from=200", "start_from=scratch"]
+    changes = ["minutes=null", "epochs=2", "epoch_steps=100", "batch_size=2", "valid_from=200", "start_from=scratch"]
+    changes += ["size=64", "workers=0", "widths=[8,12,16]", "depths=[1,1,2]", "scan_hidden=6"]
     words = ["--recipe", str(ROOT / f"recipes/bedrooms-{name}.yaml"), *changes]
 
     def finish(out, *more):

@@ -2,8 +2,8 @@
 
 import hashlib
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from threading import Lock
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
@@ -100,34 +100,28 @@ class OnnxBackend:
 class BundledBackend:
     """Bundled weights on the graphs that hold none, run by ONNX Runtime on the CPU with OMP_NUM_THREADS threads, 2 by default.
 
-    Each of the two graphs is opened when it is first needed. May be shared by threads.
+    Both graphs are opened in the background, while whoever asked reads its picture. May be shared by threads.
     """
 
     reads_mask = True
 
     def __init__(self, path: Path) -> None:
-        header, self._tensors = read_tensors(path)
+        header, tensors = read_tensors(path)
         self.name, self.about = str(header["model"]), dict(header["about"])
-        self._sessions: dict[Path, Any] = {}
-        self._lock = Lock()
+        pool = ThreadPoolExecutor(2, "onnxruntime")
+        self._detector, self._filler = (
+            pool.submit(open_session, graph, {key: value for key, value in tensors.items() if key.startswith(part)})
+            for graph, part in ((DETECT, "detector."), (FILL, "filler."))
+        )
+        pool.shutdown(wait=False)
 
     def __call__(self, image: np.ndarray, mask: np.ndarray, guide: np.ndarray | None = None) -> Output:
         feeds = _feeds(image, mask, guide)
         del feeds["has_mask"]
-        return _fill(self._session(FILL), feeds)
+        return _fill(self._filler.result(), feeds)
 
     def detect(self, image: np.ndarray) -> np.ndarray | None:
-        return _detect(self._session(DETECT), {"image": image[None]})
-
-    def _session(self, graph: Path) -> Any:
-        with self._lock:
-            if graph not in self._sessions:
-                part = "filler." if graph == FILL else "detector."
-                weights = {key: value for key, value in self._tensors.items() if key.startswith(part)}
-                self._sessions[graph] = open_session(graph, weights)
-                for key in weights:  # the session has its own copy
-                    del self._tensors[key]
-            return self._sessions[graph]
+        return _detect(self._detector.result(), {"image": image[None]})
 
 
 def _fill(session: Any, feeds: dict[str, np.ndarray]) -> Output:

@@ -143,6 +143,9 @@ function redraw(root, s) {
       pen.moveTo(points[0], points[1]);
       for (let i = 0; i < points.length; i += 2) pen.lineTo(points[i], points[i + 1]);
       pen.stroke();
+      pen.beginPath();
+      pen.arc(points[0], points[1], pen.lineWidth / 2, 0, 2 * Math.PI); // Chromium 156 draws no stroke of no length
+      pen.fill();
     }
   }
   pen.globalCompositeOperation = "source-in"; // what was found comes white
