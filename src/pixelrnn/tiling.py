@@ -18,8 +18,7 @@ from .image import blank, grow, paste_known, resize, to_float, to_uint8
 
 WORK_SIDE = 640  # no call of the network sees a longer side
 GRAIN = 16  # sides of what the network sees are multiples, as its coarsest grid has it
-# not a multiple of GRAIN: holes that begin on the network's grid come out 0.03 dB worse
-MARGIN = 49, 0.5  # context on each side of a hole: pixels at the network's scale, or this share of its width where that is more
+MARGIN = 33, 0.5  # context on each side of a hole: pixels at the network's scale, or this share of its width where that is more
 WIDTH = 176  # pixels; a wider hole is filled at this width, its length allowing,
 FINE = 300  # or coarsely first and then finer up to this one: beyond, the network adds nothing to its guide
 TILE, FADE = 448, 32  # pixels a side of a tile, and over which it fades into its neighbours
