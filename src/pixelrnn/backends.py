@@ -3,6 +3,7 @@
 import hashlib
 import os
 from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
@@ -106,9 +107,10 @@ class BundledBackend:
     reads_mask = True
 
     def __init__(self, path: Path) -> None:
+        pool = ThreadPoolExecutor(2, "onnxruntime")
+        pool.submit(import_module, "onnxruntime")  # while the weights are read and their checksum is taken
         header, tensors = read_tensors(path)
         self.name, self.about = str(header["model"]), dict(header["about"])
-        pool = ThreadPoolExecutor(2, "onnxruntime")
         self._detector, self._filler = (
             pool.submit(open_session, graph, {key: value for key, value in tensors.items() if key.startswith(part)})
             for graph, part in ((DETECT, "detector."), (FILL, "filler."))
