@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
-from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, TimeoutError, expect, sync_playwright
 
 ROOT = Path(__file__).parents[1]
 # for a network that is closed: Chromium by itself asks several hosts for news
@@ -147,10 +147,19 @@ class Visit:
         self.page.locator("[data-test-script-state=notRunning]").wait_for(state="attached")
 
     def download(self, name: str) -> bytes:
-        self.wait_for_rest()
-        with self.page.expect_download() as waiting:
-            self.page.get_by_role("button", name=name).click()
-        return Path(waiting.value.path()).read_bytes()
+        """Press a download button; again where the press fell between a run's end and the page showing its new button, whose
+        predecessor Streamlit no longer knows."""
+        tries = 4
+        while True:
+            self.wait_for_rest()
+            try:
+                with self.page.expect_download(timeout=PATIENCE / 4) as waiting:
+                    self.page.get_by_role("button", name=name).click()
+                return Path(waiting.value.path()).read_bytes()
+            except TimeoutError:
+                tries -= 1
+                if not tries:
+                    raise
 
     def close(self) -> None:
         self.context.close()
