@@ -11,21 +11,24 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from torch.nn import functional as F
 
 from . import calibration, metrics
 from .cases import Case, squared
 from .completion import WORK_SIDE, Completer
 from .errors import PixelRNNError
 from .image import grow, read_image, resize, to_float, to_uint8
+from .models.efficientnet import MULTIPLE, EfficientNetFeatures, has_features, load_features
 
 NEAR = 4  # pixels around the hole that a method may touch: blending, and the ringing that a JPEG leaves there
 SHARES = (*(f"{low}-{low + 10} %" for low in range(0, 60, 10)), "60+ %")  # groups by missing share, the lower end included
-PAIRED = ("hole_psnr", "hole_ssim", "gms")  # the figures whose differences between methods are told
+PAIRED = ("hole_psnr", "hole_ssim", "gms", "perceptual")  # the figures whose differences between methods are told
 PSNR_CEILING = 10 * np.log10(255**2 / 1e-9)  # two equal pictures, 138.13 dB
 PROCESS = Path("/proc/self")  # where Linux tells of the memory
 
@@ -49,6 +52,7 @@ class Score:
     true_energy: float
     step: float
     true_step: float
+    perceptual: float = math.nan
 
 
 @dataclass(frozen=True)
@@ -103,6 +107,27 @@ class Summaries(NamedTuple):
     by_missing: dict[str, Summary]  # "10-20 %" holds the shares 0.1 <= share < 0.2 of all sets together
 
 
+@cache
+def _features() -> EfficientNetFeatures | None:
+    return load_features() if has_features() else None
+
+
+@torch.inference_mode()
+def _perceptual(x: torch.Tensor, y: torch.Tensor, hole: torch.Tensor) -> float:
+    """The distance of two pictures (1, 3, H, W), seen up to 64 px around the hole."""
+    features = _features()
+    if features is None or not hole.any():
+        return math.nan
+    sides = []
+    for axis in (3, 2):
+        places = hole.any(dim=axis).nonzero()[:, 2]
+        sides.append(slice(max(0, int(places.min()) - 64) // MULTIPLE * MULTIPLE, int(places.max()) + 65))
+    x, y, hole = (part[..., sides[0], sides[1]] for part in (x, y, hole.float()))
+    padding = (0, -x.shape[3] % MULTIPLE, 0, -x.shape[2] % MULTIPLE)
+    here, there = (features(F.pad(part, padding, mode="replicate")) for part in (x, y))
+    return float(metrics.perceptual_distance(here, there, F.pad(hole, padding)))
+
+
 def score_case(out: np.ndarray, given: np.ndarray, target: np.ndarray, mask: np.ndarray) -> Score:
     """Compare `out`, the completion of `given`, with `target`; all uint8 (H, W, 3), `mask` bool (H, W), True where missing.
 
@@ -117,6 +142,8 @@ def score_case(out: np.ndarray, given: np.ndarray, target: np.ndarray, mask: np.
     energy     of the pasted picture, gradient energy in the hole, true_energy that of `target`; nan where no two neighbours
                are missing
     step       of the pasted picture, mean step across the hole's border, true_step that of `target`; nan where it has none
+    perceptual of the same picture, distance of its EfficientNet features in the hole from the truth's, lower is closer; nan
+               where nothing is missing, or without the extra `perceptual`
 
     PSNR ends at 138.13 dB, for equal pictures. Raises PixelRNNError for another type or shape.
     """
@@ -146,6 +173,7 @@ def score_case(out: np.ndarray, given: np.ndarray, target: np.ndarray, mask: np.
         true_energy=float(metrics.gradient_energy(truth, hole)),
         step=float(metrics.border_step(pasted, hole)),
         true_step=float(metrics.border_step(truth, hole)),
+        perceptual=_perceptual(pasted.float(), truth.float(), hole),
     )
 
 

@@ -1,6 +1,6 @@
 """Image quality: SSIM, PSNR, gradient magnitude similarity, sharpness. Tensors are float (B, C, H, W) in [0, 1]."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch.nn import functional as F
@@ -85,6 +85,22 @@ def gms(x: torch.Tensor, y: torch.Tensor, mask: torch.Tensor | None = None) -> t
     if mask is None:
         return similarity.mean(dim=(1, 2, 3))
     return (similarity * mask).sum(dim=(1, 2, 3)) / mask.sum(dim=(1, 2, 3))
+
+
+def perceptual_distance(x: Sequence[torch.Tensor], y: Sequence[torch.Tensor], mask: torch.Tensor) -> torch.Tensor:
+    """How unlike two batches look in their holes, by features of both, lists of (B, C, h, w), finest first: (B,), 0 for equal.
+
+    mask (B, 1, H, W) in {0, 1}, 1 where missing. LPIPS (Zhang et al. 2018, equation 1) with equal weights: squared differences
+    of the features at each position brought to unit length, over the cells of the hole grown by one, mean over the layers.
+    """
+    total = mask.new_zeros(len(mask))
+    for a, b in zip(x, y, strict=True):
+        a, b = (part.float() for part in (a, b))
+        a, b = (part * torch.rsqrt(part.square().sum(dim=1, keepdim=True) + 1e-4) for part in (a, b))
+        weight = F.max_pool2d(F.adaptive_max_pool2d(mask, (a.shape[-2], a.shape[-1])), 3, 1, 1)
+        error = (a - b).square().sum(dim=1, keepdim=True)
+        total = total + (error * weight).sum(dim=(1, 2, 3)) / weight.sum(dim=(1, 2, 3)).clamp_min(1)
+    return total / len(x)
 
 
 def gradient_energy(image: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:

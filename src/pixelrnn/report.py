@@ -53,7 +53,8 @@ COLUMNS = (
     Column("hole %", "missing", ".1f", 100),
     Column("hole PSNR", "hole_psnr", ".2f", greatest=True),
     Column("hole SSIM", "hole_ssim", ".3f", greatest=True),
-    Column("GMS", "gms", ".3f", greatest=True),
+    Column("GMS", "gms", ".3f", greatest=True, brief=False),
+    Column("perceptual", "perceptual", ".3f"),
     Column("PSNR", "psnr", ".2f", greatest=True, brief=False),
     Column("SSIM", "ssim", ".4f", greatest=True),
     Column("raw PSNR", "raw_psnr", ".2f", greatest=True, brief=False),
@@ -77,6 +78,7 @@ DIFFERENCE = (
     Column("hole PSNR", "hole_psnr", "+.2f"),
     Column("hole SSIM", "hole_ssim", "+.3f"),
     Column("GMS", "gms", "+.3f"),
+    Column("perceptual", "perceptual", "+.3f"),
 )
 SHARPNESS = (
     Column("n", "count", ".0f"),
@@ -87,8 +89,9 @@ SHARPNESS = (
 )
 NOTE = (
     "Means over n pictures. Hole: missing pixels. PSNR in dB; PSNR and SSIM are of the picture with the truth around the hole, "
-    "hole SSIM and GMS (gradient magnitude similarity) of its hole. Changed: known pixels over 4 px from the hole that are not "
-    "as given. Ms: median time per picture, of the method alone."
+    "hole SSIM, GMS (gradient magnitude similarity) and perceptual distance (EfficientNet-Lite0's features, lower is closer; "
+    "needs the extra perceptual) of its hole. Changed: known pixels over 4 px from the hole that are not as given. "
+    "Ms: median time per picture, of the method alone."
 )
 MORE = (
     "Intervals: 95% confidence over the pictures (percentile bootstrap, 2,000 draws, fixed seed; too narrow below some twenty "
@@ -102,7 +105,8 @@ SHARPNESS_NOTE = (
     "1 is a seam."
 )
 DIFFERENCE_NOTE = (
-    "The first method minus the other on the same pictures, mean and 95% interval. Above zero the first is better."
+    "The first method minus the other on the same pictures, mean and 95% interval. Above zero the first is better, but for "
+    "the perceptual distance, of which less is better."
 )
 DETECTION_NOTE = (
     "The mask a blind method completed under against the true one; seen: before it was grown for filling. Precision leaves out "
