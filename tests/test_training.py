@@ -223,6 +223,13 @@ def test_one_part_of_the_network_learns_alone(data, tmp_path, part):
     assert changed == {part}
 
 
+def test_losses_of_looks_and_photographs_in_memory_say_what_they_need(data, tmp_path):
+    with pytest.raises(PixelRNNError, match="Add part=filler"):
+        run(data, tmp_path / "out", "epochs=1", "adversarial=1")
+    with pytest.raises(PixelRNNError, match="mask_bank: needs photographs"):
+        run(data, tmp_path / "out", "epochs=1", "mask_bank=10", "part=filler", "occlusion=given")
+
+
 @pytest.mark.parametrize("key", [{"part": "detector"}, {"guided": 0.5}])
 def test_a_model_without_parts_refuses_a_recipe_that_needs_them(data, tmp_path, key):
     recipe = training.Recipe(model="baseline", size=32, **key)
@@ -324,7 +331,7 @@ def test_a_run_killed_in_the_middle_goes_on_from_its_last_checkpoint(data, tmp_p
 
 
 @pytest.mark.parametrize(
-    "kind", [[], ["adversarial_weight=0.01", "feature_matching_weight=0.01", "part=filler"]], ids=["plain", "adversarial"]
+    "kind", [[], ["adversarial=1", "feature_matching=0.5", "error=0.3", "part=filler"]], ids=["plain", "adversarial"]
 )
 def test_a_run_in_two_parts_gives_the_weights_of_a_whole_one_byte_for_byte(data, tmp_path, kind):
     words = ["epoch_steps=3", "ema=0.9", "guided=0.3", "occlusion=random", "loss=hole_rmse", *kind]
@@ -345,7 +352,7 @@ def test_the_bundled_recipes_give_the_same_weights_on_rendered_bedrooms_however_
     rendered = [render_bedroom(np.random.default_rng(seed), 64) for seed in range(10)]
     write_pairs(21 * rendered, tmp_path / "data", seed=0)
     changes = ["minutes=null", "epochs=2", "epoch_steps=100", "batch_size=2", "valid_from=200", "start_from=scratch"]
-    changes += ["size=64", "workers=0", "widths=[8,12,16]", "depths=[1,1,2]", "scan_hidden=6"]
+    changes += ["size=64", "workers=0", "mask_bank=0", "widths=[8,12,16]", "depths=[1,1,2]", "scan_hidden=6"]
     words = ["--recipe", str(ROOT / f"recipes/bedrooms-{name}.yaml"), *changes]
 
     def finish(out, *more):

@@ -29,8 +29,8 @@ class FoldedConv2d(nn.Module):
         super().__init__()
         weight = state[f"{conv}.weight"]
         gain = state[f"{norm}.weight"] / (state[f"{norm}.running_var"] + 1e-3).sqrt()
-        self.register_buffer("weight", weight * gain.view(-1, 1, 1, 1))
-        self.register_buffer("bias", state[f"{norm}.bias"] - state[f"{norm}.running_mean"] * gain)
+        self.register_buffer("weight", weight * gain.view(-1, 1, 1, 1), persistent=False)
+        self.register_buffer("bias", state[f"{norm}.bias"] - state[f"{norm}.running_mean"] * gain, persistent=False)
         self.stride, self.relu, self.groups = stride, relu, len(weight) if weight.shape[1] == 1 else 1
 
     weight: torch.Tensor

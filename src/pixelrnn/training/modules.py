@@ -31,7 +31,8 @@ class RecipeModule(L.LightningModule):
         self.model, self.recipe = model, recipe
 
     def on_train_epoch_start(self) -> None:
-        for part in self.trainer.train_dataloader.dataset.datasets:  # type: ignore[union-attr]
+        dataset = self.trainer.train_dataloader.dataset  # type: ignore[union-attr]
+        for part in getattr(dataset, "datasets", [dataset]):
             if hasattr(part, "set_epoch"):
                 part.set_epoch(self.current_epoch)
 
@@ -39,8 +40,15 @@ class RecipeModule(L.LightningModule):
         checkpoint["config"] = asdict(self.model.config)  # type: ignore[call-overload]
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        rate = self.recipe.learning_rate
-        return torch.optim.Adam([{"params": list(self.parameters()), "peak": rate}], lr=rate)
+        rate, decay, betas = self.recipe.learning_rate, self.recipe.weight_decay, (0.9, self.recipe.beta2)
+        if not decay:
+            return torch.optim.Adam([{"params": list(self.parameters()), "peak": rate}], lr=rate, betas=betas)
+        kernels, others = ([p for p in self.parameters() if (p.ndim > 1) == wide] for wide in (True, False))
+        groups = [
+            {"params": kernels, "weight_decay": decay, "peak": rate},
+            {"params": others, "weight_decay": 0.0, "peak": rate},
+        ]
+        return torch.optim.AdamW(groups, lr=rate, betas=betas)
 
 
 class CompletionModule(RecipeModule):

@@ -26,6 +26,8 @@ from ..errors import PixelRNNError, nearest
 from ..image import list_images
 from ..models import create_model
 
+SHARES = ("adversarial", "feature_matching", "projected", "perceptual", "error")
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -43,9 +45,14 @@ class Recipe:
     schedule: str = "constant"  # or "one_cycle": up over the first tenth, then down a cosine to a hundredth
     loss: str = "combined"  # over the whole picture; or over the missing pixels, "hole_l1" or "hole_rmse"
     part: str = "all"  # what learns: or the "filler" or the "detector" alone, where a model has them
-    # of what a discriminator thinks of the completion, and of the distance in its features; one of them trains one beside it
-    adversarial_weight: float = 0.0
-    feature_matching_weight: float = 0.0
+    # for looks: shares of the gradient by the picture, whatever the size of each loss, in place of `loss`. Of a patch
+    # discriminator's verdict and of the distance in its features, of a projected one's, of the distance in EfficientNet's
+    # features and of the mean absolute error; the third and the fourth need the extra "perceptual"
+    adversarial: float = 0.0
+    feature_matching: float = 0.0
+    projected: float = 0.0
+    perceptual: float = 0.0
+    error: float = 0.0
     discriminator_rate: float = 0.0004
     mse_weight: float = 0.8
     ssim_weight: float = 0.2
@@ -60,6 +67,9 @@ class Recipe:
     guided: float = 0.0  # share of pictures that come with the truth's own coarse one as guide
     ema: float = 0.0  # decay of the averaged weights; 0 is off
     clip: float = 0.0  # largest gradient norm; 0 is off
+    weight_decay: float = 0.0  # of kernels and matrices, AdamW's; 0 is Adam
+    beta2: float = 0.999  # decay of the optimiser's squared gradients
+    mask_bank: int = 0  # keep all photographs and so many masks in the memory of the device that trains; 0 reads them as needed
     seed: int = 0
     start_from: str = "bundled"  # the bundled weights where they are of this model; "scratch": fresh ones; or a file or a name
     workers: int = 0  # processes that read pictures; 0 reads in the training process

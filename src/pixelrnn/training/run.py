@@ -16,10 +16,10 @@ from lightning.pytorch.callbacks import Callback, ModelCheckpoint, RichProgressB
 from rich.console import Console
 from safetensors import safe_open
 from torch import nn
-from torch.utils.data import DataLoader
+from torch.utils.data import ConcatDataset, DataLoader
 
 from .. import checkpoint
-from ..data import EpochShuffle
+from ..data import EpochShuffle, OccludedPhotographs
 from ..errors import PixelRNNError
 from ..models import create_model, model_kind
 from ..weights import bundled_weights
@@ -27,7 +27,8 @@ from .adversarial import AdversarialModule
 from .callbacks import History, LearningRate, running_average
 from .likelihood import LikelihoodModule
 from .modules import CompletionModule
-from .recipe import Recipe, make_datasets
+from .on_device import DevicePhotographs
+from .recipe import SHARES, Recipe, make_datasets
 
 KAGGLE = Path("/kaggle/working")
 NAME = "optimized_pixelrnn"
@@ -69,7 +70,9 @@ def train(
     model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     timer = Timer(timedelta(minutes=recipe.minutes) if recipe.minutes else None, interval="step", verbose=False)
     history = History(out, console, timer)
-    adversarial = bool(recipe.adversarial_weight or recipe.feature_matching_weight)
+    adversarial = any(getattr(recipe, share) for share in SHARES)
+    if adversarial and recipe.part != "filler":
+        raise PixelRNNError(f"{', '.join(SHARES)}: what fills is trained by them alone. Add part=filler.")
     measure = "val_loss" if by_likelihood else "mask_iou" if recipe.part == "detector" else "hole_psnr"
     mode = "min" if by_likelihood else "max"
     best = ModelCheckpoint(out / "checkpoints", "best", monitor=measure, mode=mode, enable_version_counter=False)
@@ -88,7 +91,8 @@ def train(
         devices=1,
         precision="bf16-mixed" if recipe.precision == "bf16" or (recipe.precision == "auto" and cuda) else "32-true",
         max_epochs=-1 if recipe.minutes else recipe.epochs,
-        limit_train_batches=recipe.epoch_steps or 1.0,
+        # batches made on the device have no end
+        limit_train_batches=recipe.epoch_steps or (max(1, len(train_data) // recipe.batch_size) if recipe.mask_bank else 1.0),
         gradient_clip_val=recipe.clip or None,
         callbacks=callbacks,
         logger=False,
@@ -104,18 +108,18 @@ def train(
         highlight=False,
         soft_wrap=True,
     )
+    if recipe.mask_bank:
+        training_loader = DataLoader(_on_device(train_data, recipe, torch.device("cuda" if cuda else "cpu")), batch_size=None)
+    else:
+        shuffle, drop = EpochShuffle(len(train_data), recipe.seed), len(train_data) > recipe.batch_size
+        training_loader = DataLoader(train_data, sampler=shuffle, drop_last=drop, **loader)
     module = LikelihoodModule if by_likelihood else AdversarialModule if adversarial else CompletionModule
     interrupted = False
     try:
         _fit(
             trainer,
             module(model, recipe),
-            DataLoader(
-                train_data,
-                sampler=EpochShuffle(len(train_data), recipe.seed),
-                drop_last=len(train_data) > recipe.batch_size,
-                **loader,
-            ),
+            training_loader,
             DataLoader(valid_data, **loader),
             ckpt_path=last if resume else None,
             weights_only=True if resume else None,
@@ -127,6 +131,25 @@ def train(
     if interrupted:
         raise KeyboardInterrupt
     return weights
+
+
+def _on_device(data: ConcatDataset[Any], recipe: Recipe, device: torch.device) -> DevicePhotographs:
+    """The photographs of `data` in the memory of the device that trains."""
+    sources = [part for part in data.datasets if isinstance(part, OccludedPhotographs)]
+    if len(sources) < len(data.datasets) or recipe.occlusion not in ("random", "squares") or recipe.part != "filler":
+        raise PixelRNNError("mask_bank: needs photographs, occlusion random or squares, and part filler.")
+    paths = [path for source in sources for path in source.paths]
+    return DevicePhotographs(
+        paths,
+        recipe.size,
+        recipe.batch_size,
+        recipe.mask_bank,
+        device,
+        recipe.seed,
+        recipe.headroom,
+        recipe.occlusion,
+        recipe.workers,
+    )
 
 
 def _fit(trainer: L.Trainer, *arguments: Any, **options: Any) -> None:

@@ -1,0 +1,141 @@
+"""Batches made on the device that trains, from photographs and masks in its memory: a GPU waits for no reader of files."""
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.data import IterableDataset
+
+from ..errors import PixelRNNError
+from ..image import read_image, resize
+from ..jpeg import compress
+from ..occluders import random_mask, squares
+
+CHUNK = 250  # masks, or photographs, that a process makes at a time
+
+
+class DevicePhotographs(IterableDataset[dict[str, torch.Tensor]]):
+    """Endless batches of random crops, mirrored half the time, half of them in other light, each with a hole; a third have it
+    painted over and the whole compressed, so that what is known rings at its edge.
+
+    image, target (B, 3, size, size) in [0, 1], mask (B, 1, size, size) in {0, 1}. An epoch (`set_epoch`) is repeatable.
+    """
+
+    def __init__(
+        self,
+        paths: Sequence[Path],
+        size: int,
+        batch_size: int,
+        masks: int,
+        device: torch.device,
+        seed: int = 0,
+        headroom: float = 1.25,
+        style: str = "random",
+        processes: int = 0,
+    ) -> None:
+        self.size, self.batch_size, self.device, self.seed, self.epoch = size, batch_size, device, seed, 0
+        made = partial(_squares, size=size, limit=round(size * headroom))
+        chunks = [list(paths[i : i + CHUNK]) for i in range(0, len(paths), CHUNK)]
+        jobs = [(seed, i, min(CHUNK, masks - i), size, style) for i in range(0, masks, CHUNK)]
+        by_side: dict[int, list[np.ndarray]] = {}
+        with _Map(processes) as run:
+            for found in run(made, chunks):
+                for view in found:
+                    by_side.setdefault(len(view), []).append(view)
+            holes = np.concatenate(list(run(_masks, jobs)))
+        if not by_side:
+            raise PixelRNNError(f"no photograph has {size} x {size} pixels. Give larger ones, or a smaller size.")
+        # by the side of their squares: (N, side, side, 3) uint8
+        self.photographs = [torch.from_numpy(np.stack(by_side[side])).to(device) for side in sorted(by_side)]
+        self.masks = torch.from_numpy(holes)[:, None].to(device)  # (N, 1, size, size) bool
+
+    def set_epoch(self, epoch: int) -> None:
+        """Draw other batches from here on."""
+        self.epoch = epoch
+
+    def __iter__(self) -> Iterator[dict[str, torch.Tensor]]:
+        seed = int(np.random.SeedSequence([self.seed, self.epoch]).generate_state(1)[0])
+        generator = torch.Generator(self.device).manual_seed(seed)
+        while True:
+            target, mask = self._crops(generator), self._holes(generator)
+            yield {"image": self._occluded(target, mask, generator), "target": target, "mask": mask}
+
+    def _rand(self, generator: torch.Generator, *shape: int) -> torch.Tensor:
+        return torch.rand(*shape, device=self.device, generator=generator)
+
+    def _crops(self, generator: torch.Generator) -> torch.Tensor:
+        counts = torch.tensor([len(part) for part in self.photographs], dtype=torch.float, device=self.device)
+        drawn = torch.multinomial(counts, self.batch_size, replacement=True, generator=generator).tolist()
+        views = []
+        for number, part in enumerate(self.photographs):
+            if count := drawn.count(number):
+                index = torch.randint(len(part), (count, 1, 1), device=self.device, generator=generator)
+                slack, along = part.shape[1] - self.size + 1, torch.arange(self.size, device=self.device)
+                top, left = (torch.randint(slack, (count, 1), device=self.device, generator=generator) + along for _ in "yx")
+                views.append(part[index, top[:, :, None], left[:, None, :]])
+        image = torch.cat(views).permute(0, 3, 1, 2).float() / 255
+        image = torch.where(self._rand(generator, len(image), 1, 1, 1) < 0.5, image.flip(3), image)
+        lit = self._rand(generator, len(image), 1, 1, 1) < 0.5
+        light = 0.3 * self._rand(generator, len(image), 3, 1, 1) + 0.7 * self._rand(generator, len(image), 1, 1, 1) - 0.5
+        return (image * (1 + 0.3 * lit * light)).clamp(0, 1)
+
+    def _holes(self, generator: torch.Generator) -> torch.Tensor:
+        index = torch.randint(len(self.masks), (self.batch_size,), device=self.device, generator=generator)
+        mask = self.masks[index].float()
+        mask = torch.where(self._rand(generator, len(mask), 1, 1, 1) < 0.5, mask.flip(2), mask)
+        return torch.where(self._rand(generator, len(mask), 1, 1, 1) < 0.5, mask.transpose(2, 3), mask)
+
+    def _occluded(self, target: torch.Tensor, mask: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        """The last third painted, black six times in ten, and compressed; nothing of what is missing is seen anyway."""
+        third = len(target) // 3
+        if not third:
+            return target
+        colour = self._rand(generator, third, 3, 1, 1) * (self._rand(generator, third, 1, 1, 1) < 0.4)
+        painted = torch.where(mask[-third:] > 0, colour, target[-third:])
+        return torch.cat([target[:-third], compress(painted, 60 + 35 * self._rand(generator, third))])
+
+
+class _Map:
+    """map, by `processes` other processes where there are any."""
+
+    def __init__(self, processes: int) -> None:
+        self.pool = ProcessPoolExecutor(processes) if processes else None
+
+    def __enter__(self) -> Callable[..., Any]:
+        return self.pool.map if self.pool else map
+
+    def __exit__(self, *_: object) -> None:
+        if self.pool:
+            self.pool.shutdown()
+
+
+def _squares(paths: Sequence[Path], size: int, limit: int) -> list[np.ndarray]:
+    """Each photograph with a short side of at most `limit`: its central square, or one at either end where it is long; those
+    smaller than `size` are left out. A square has `limit` pixels a side, or `size` where it is smaller."""
+    views = []
+    for path in paths:
+        image = read_image(path)
+        height, width = image.shape[:2]
+        if (short := min(height, width)) > limit:
+            image = resize(image, max(limit, round(width * limit / short)), max(limit, round(height * limit / short)))
+            height, width = image.shape[:2]
+        side = limit if min(height, width) >= limit else size
+        if min(height, width) < size:
+            continue
+        ends = [(0, 0), (height - side, width - side)]
+        if max(height, width) < 1.2 * side:
+            ends = [((height - side) // 2, (width - side) // 2)]
+        views += [np.ascontiguousarray(image[top : top + side, left : left + side]) for top, left in ends]
+    return views
+
+
+def _masks(job: tuple[int, int, int, int, str]) -> np.ndarray:
+    """bool (count, size, size): a quarter squares, the rest of any shape; squares alone where the style says so."""
+    seed, start, count, size, style = job
+    rng = np.random.default_rng([seed, 11, start])
+    shapes = [squares if style == "squares" or rng.random() < 0.25 else random_mask for _ in range(count)]
+    return np.stack([shape(rng, size, size) for shape in shapes])
