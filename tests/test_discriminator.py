@@ -28,7 +28,7 @@ def batch(size: int = 64) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     return real, torch.where(mask > 0, torch.rand_like(real), real), mask
 
 
-def test_verdicts_outside_the_hole_count_for_nothing() -> None:
+def test_scores_outside_the_hole_count_for_nothing() -> None:
     mask = torch.zeros(1, 1, 64, 64)
     mask[..., :32] = 1  # the left half
     scores = [torch.randn(1, 1, side, side) for side in (8, 4)]
@@ -42,15 +42,15 @@ def test_verdicts_outside_the_hole_count_for_nothing() -> None:
     assert feature_matching_loss(one, other, mask) == 0
 
 
-def test_the_hinge_loss_is_zero_where_the_verdicts_are_right_by_a_margin_and_two_where_there_are_none() -> None:
-    def verdict(score: float) -> DiscriminatorOutput:
+def test_the_hinge_loss_is_zero_where_the_scores_are_right_by_a_margin_and_two_where_there_are_none() -> None:
+    def output(score: float) -> DiscriminatorOutput:
         return DiscriminatorOutput([torch.full((2, 1, 8, 8), score)] * 2, [])
 
     mask = torch.ones(2, 1, 64, 64)
-    assert hinge_loss(verdict(1.5), verdict(-1.0), mask) == 0
-    assert hinge_loss(verdict(0.0), verdict(0.0), mask) == pytest.approx(2)
-    assert hinge_loss(verdict(-1.0), verdict(1.0), mask) == pytest.approx(4)
-    assert adversarial_loss(verdict(0.7), mask) == pytest.approx(-0.7)
+    assert hinge_loss(output(1.5), output(-1.0), mask) == 0
+    assert hinge_loss(output(0.0), output(0.0), mask) == pytest.approx(2)
+    assert hinge_loss(output(-1.0), output(1.0), mask) == pytest.approx(4)
+    assert adversarial_loss(output(0.7), mask) == pytest.approx(-0.7)
 
 
 def test_it_learns_to_tell_noise_from_a_smooth_picture() -> None:

@@ -161,11 +161,7 @@ def difference_mask(occluded: np.ndarray, original: np.ndarray, threshold: int =
 
 
 class _Pictures:
-    """Decoded, resized pictures, kept as uint8 while they fit in memory.
-
-    At size x size; with `headroom`, their aspect kept and a short side of `headroom` times `size`, or less where that would
-    enlarge the picture, but never below `size`.
-    """
+    """Decoded pictures, kept as uint8 while they fit in memory, at size x size; with `headroom` as read_fitting has it."""
 
     def __init__(self, size: int, headroom: float | None = None) -> None:
         self.size, self.headroom = size, headroom
@@ -182,13 +178,19 @@ class _Pictures:
         return self.kept[path]
 
     def _read(self, path: Path) -> np.ndarray:
-        image, size = read_image(path), self.size
         if self.headroom is None:
-            return resize(image, size, size)
-        height, width = image.shape[:2]
-        short = min(height, width)
-        scale = max(size, min(round(self.headroom * size), short)) / short
-        return resize(image, max(size, round(width * scale)), max(size, round(height * scale)))
+            return resize(read_image(path), self.size, self.size)
+        return read_fitting(path, self.size, self.headroom)
+
+
+def read_fitting(path: Path, size: int, headroom: float) -> np.ndarray:
+    """A photograph uint8 (H, W, 3), its aspect kept, with a short side of `headroom` times `size`, or less where that would
+    enlarge it, but never below `size`."""
+    image = read_image(path)
+    height, width = image.shape[:2]
+    short = min(height, width)
+    scale = max(size, min(round(headroom * size), short)) / short
+    return resize(image, max(size, round(width * scale)), max(size, round(height * scale)))
 
 
 def _tensor(image: np.ndarray) -> torch.Tensor:

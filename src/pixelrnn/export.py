@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -39,26 +39,26 @@ AXES = {
 class Detection(nn.Module):
     """A model's `detect`."""
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: CompletionModel) -> None:
         super().__init__()
         self.model = model
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
-        logits: torch.Tensor = self.model.detect(image)  # type: ignore[operator]
+        logits: torch.Tensor = self.model.detect(image)
         return logits
 
 
 class Filling(nn.Module):
     """A model's `fill`, its guide flagged."""
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: CompletionModel) -> None:
         super().__init__()
         self.model = model
 
     def forward(
         self, image: torch.Tensor, mask: torch.Tensor, guide: torch.Tensor, has_guide: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        prediction = self.model.fill(image, mask, guide, has_guide)  # type: ignore[operator]
+    ) -> tuple[torch.Tensor | None, ...]:
+        prediction = self.model.fill(image, mask, guide, has_guide)
         return prediction.image, prediction.log_std
 
 
@@ -76,7 +76,7 @@ class Look(nn.Module):
 class Flagged(nn.Module):
     """A model that detects and fills, whose mask and guide may be absent, which a graph can only know from its inputs."""
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: CompletionModel) -> None:
         super().__init__()
         self.model = model
         # a branch must be scripted to stay one, and what it may skip is traced
@@ -84,16 +84,16 @@ class Flagged(nn.Module):
 
     def forward(
         self, image: torch.Tensor, mask: torch.Tensor, guide: torch.Tensor, has_mask: torch.Tensor, has_guide: torch.Tensor
-    ) -> tuple[torch.Tensor, ...]:
+    ) -> tuple[torch.Tensor | None, ...]:
         mask_logits = self.look(image, mask, has_mask)
         mask = torch.where(has_mask.view(-1, 1, 1, 1), mask, occlusion(mask_logits))
-        filled = self.model.fill(image, mask, guide, has_guide)  # type: ignore[operator]
+        filled = self.model.fill(image, mask, guide, has_guide)
         return filled.image, mask_logits, filled.log_std
 
 
 def export_bundled() -> list[Path]:
     """Write the two graphs of the bundled networks, without weights, which are read from the checkpoints."""
-    model = load(EXPECTED).model
+    model = cast(CompletionModel, load(EXPECTED).model)
     _write(FILL, model, Filling, ("image", "mask", "guide", "has_guide"), ("picture", "log_std"), {}, weightless=True)
     _write(DETECT, model, Detection, ("image",), ("mask_logits",), {}, weightless=True)
     return [FILL, DETECT]
@@ -126,8 +126,8 @@ def export_onnx(model: nn.Module, path: str | Path, about: Mapping[str, str] | N
 
 def _write(
     path: Path,
-    model: nn.Module,
-    wrap: Callable[[nn.Module], nn.Module],
+    model: CompletionModel,
+    wrap: Callable[[CompletionModel], nn.Module],
     inputs: tuple[str, ...],
     outputs: tuple[str, ...],
     about: Mapping[str, str],
@@ -162,7 +162,7 @@ def _write(
         told |= {"pixelrnn": version("pixelrnn"), **about, "checksum": SEAL.decode() + "0" * 64}
         onnx.helper.set_model_props(written, told)
         temporary.write_bytes(seal(written.SerializeToString(deterministic=True)))
-        weights = {initializer.name for initializer in written.graph.initializer if weightless and initializer.external_data}
+        weights = {initializer.name for initializer in written.graph.initializer if initializer.external_data}
         session = open_session(temporary, {key: value.numpy() for key, value in model.state_dict().items() if key in weights})
         _check(model, session, inputs, outputs)
 
@@ -238,7 +238,7 @@ def _multiply_transposed(graph: Any) -> None:
 class _Picture(nn.Module):
     """A model's picture alone."""
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: CompletionModel) -> None:
         super().__init__()
         self.model = model
 
@@ -259,7 +259,7 @@ def _example(batch: int, height: int, width: int) -> dict[str, torch.Tensor]:
     return {"image": image, "mask": mask, "guide": guide, "has_mask": flags, "has_guide": ~flags}
 
 
-def _check(model: nn.Module, session: Any, names: tuple[str, ...], outputs: tuple[str, ...]) -> None:
+def _check(model: CompletionModel, session: Any, names: tuple[str, ...], outputs: tuple[str, ...]) -> None:
     """Raise PixelRNNError where the session's answers are not the model's."""
     for size in CHECKED:
         for inputs in _uses(_example(*size)) if len(names) > 1 else (_example(*size),):
@@ -285,22 +285,22 @@ def _uses(inputs: dict[str, torch.Tensor]) -> Iterator[dict[str, torch.Tensor]]:
 
 @torch.no_grad()
 def _expected(
-    model: nn.Module, inputs: dict[str, torch.Tensor], found: list[np.ndarray], outputs: tuple[str, ...]
-) -> tuple[torch.Tensor, ...]:
+    model: CompletionModel, inputs: dict[str, torch.Tensor], found: list[np.ndarray], outputs: tuple[str, ...]
+) -> tuple[Any, ...]:
     """What torch says, one picture at a time, through the model's own optional arguments."""
     if outputs == ("picture",):
         return (model(inputs["image"]).image,)
     if outputs == ("picture", "log_std"):
-        filled = model.fill(inputs["image"], inputs["mask"], inputs["guide"], inputs["has_guide"])  # type: ignore[operator]
+        filled = model.fill(inputs["image"], inputs["mask"], inputs["guide"], inputs["has_guide"])
         return filled.image, filled.log_std
     if outputs == ("mask_logits",):
-        return (model.detect(inputs["image"]),)  # type: ignore[operator]
+        return (model.detect(inputs["image"]),)
     answers = []
     for i in range(len(inputs["image"])):
         image, mask, guide = (inputs[name][i : i + 1] for name in ("image", "mask", "guide"))
         # the graph's own logits decide what it takes as missing: one within rounding of 0 may fall on either side
-        logits = torch.zeros_like(mask) if inputs["has_mask"].all() else model.detect(image)  # type: ignore[operator]
+        logits = torch.zeros_like(mask) if inputs["has_mask"].all() else model.detect(image)
         mask = mask if inputs["has_mask"][i] else occlusion(torch.from_numpy(found[1][i : i + 1]))
-        filled = model.fill(image, mask, guide if inputs["has_guide"][i] else None)  # type: ignore[operator]
+        filled = model.fill(image, mask, guide if inputs["has_guide"][i] else None)
         answers.append((filled.image, logits, filled.log_std))
     return tuple(torch.cat(parts) for parts in zip(*answers, strict=True))

@@ -9,7 +9,6 @@ from ..losses import deviation_loss, hole_l1_loss
 from ..metrics import perceptual_distance
 from ..models import CompletionModel, Prediction
 from ..models.discriminator import (
-    DiscriminatorOutput,
     PatchDiscriminator,
     ProjectedDiscriminator,
     adversarial_loss,
@@ -43,7 +42,7 @@ class AdversarialModule(CompletionModule):
         completed = torch.where(mask > 0, unclamped(prediction).float(), target)
         image = completed.detach().contiguous(memory_format=torch.channels_last).requires_grad_()
         losses, hinges = self._losses(image, target, mask)
-        if self.global_step % MEASURED == 0 or not self.norms.any():
+        if self.global_step % MEASURED == 0:
             gradients = [torch.autograd.grad(loss, image, retain_graph=True)[0] for loss in losses.values()]
             found = torch.stack([gradient.float().norm() for gradient in gradients])
             self.norms = 0.8 * self.norms + 0.2 * found if self.norms.any() else found
@@ -64,11 +63,11 @@ class AdversarialModule(CompletionModule):
         """What the completion minimises, in the order of its shares, and what the discriminators do."""
         losses, hinges, both = {"error": hole_l1_loss(image, target, mask)}, {}, mask.repeat(2, 1, 1, 1)
         if self.patch is not None:
-            real, filled = self.patch(torch.cat([target, image.detach()]), both).split(len(target))
+            # one pass for both sides: the completion's losses are asked for their gradient by the image alone
+            real, filled = self.patch(torch.cat([target, image]), both).split(len(target))
             hinges["patch"] = hinge_loss(real, filled, mask)
-            judged: DiscriminatorOutput = self.patch(image, mask)
-            losses["adversarial"] = adversarial_loss(judged, mask)
-            losses["feature_matching"] = feature_matching_loss(real, judged, mask)
+            losses["adversarial"] = adversarial_loss(filled, mask)
+            losses["feature_matching"] = feature_matching_loss(real, filled, mask)
         if self.features is not None:
             with torch.no_grad():
                 true = self.features(target)

@@ -10,8 +10,7 @@ import numpy as np
 import torch
 from torch.utils.data import IterableDataset
 
-from ..errors import PixelRNNError
-from ..image import read_image, resize
+from ..data import read_fitting
 from ..jpeg import compress
 from ..occluders import random_mask, squares
 
@@ -38,7 +37,7 @@ class DevicePhotographs(IterableDataset[dict[str, torch.Tensor]]):
         processes: int = 0,
     ) -> None:
         self.size, self.batch_size, self.device, self.seed, self.epoch = size, batch_size, device, seed, 0
-        made = partial(_squares, size=size, limit=round(size * headroom))
+        made = partial(_squares, size=size, headroom=headroom)
         chunks = [list(paths[i : i + CHUNK]) for i in range(0, len(paths), CHUNK)]
         jobs = [(seed, i, min(CHUNK, masks - i), size, style) for i in range(0, masks, CHUNK)]
         by_side: dict[int, list[np.ndarray]] = {}
@@ -47,8 +46,6 @@ class DevicePhotographs(IterableDataset[dict[str, torch.Tensor]]):
                 for view in found:
                     by_side.setdefault(len(view), []).append(view)
             holes = np.concatenate(list(run(_masks, jobs)))
-        if not by_side:
-            raise PixelRNNError(f"no photograph has {size} x {size} pixels. Give larger ones, or a smaller size.")
         # by the side of their squares: (N, side, side, 3) uint8
         self.photographs = [torch.from_numpy(np.stack(by_side[side])).to(device) for side in sorted(by_side)]
         self.masks = torch.from_numpy(holes)[:, None].to(device)  # (N, 1, size, size) bool
@@ -113,19 +110,14 @@ class _Map:
             self.pool.shutdown()
 
 
-def _squares(paths: Sequence[Path], size: int, limit: int) -> list[np.ndarray]:
-    """Each photograph with a short side of at most `limit`: its central square, or one at either end where it is long; those
-    smaller than `size` are left out. A square has `limit` pixels a side, or `size` where it is smaller."""
+def _squares(paths: Sequence[Path], size: int, headroom: float) -> list[np.ndarray]:
+    """Of each photograph as `read_fitting` gives it the central square, or one at either end where it is long, of as many
+    pixels a side as `headroom` allows, or of `size` where it has fewer."""
     views = []
     for path in paths:
-        image = read_image(path)
+        image = read_fitting(path, size, headroom)
         height, width = image.shape[:2]
-        if (short := min(height, width)) > limit:
-            image = resize(image, max(limit, round(width * limit / short)), max(limit, round(height * limit / short)))
-            height, width = image.shape[:2]
-        side = limit if min(height, width) >= limit else size
-        if min(height, width) < size:
-            continue
+        side = limit if min(height, width) >= (limit := round(headroom * size)) else size
         ends = [(0, 0), (height - side, width - side)]
         if max(height, width) < 1.2 * side:
             ends = [((height - side) // 2, (width - side) // 2)]

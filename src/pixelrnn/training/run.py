@@ -145,10 +145,10 @@ def _on_device(data: ConcatDataset[Any], recipe: Recipe, device: torch.device) -
         recipe.batch_size,
         recipe.mask_bank,
         device,
-        recipe.seed,
-        recipe.headroom,
-        recipe.occlusion,
-        recipe.workers,
+        seed=recipe.seed,
+        headroom=recipe.headroom,
+        style=recipe.occlusion,
+        processes=recipe.workers,
     )
 
 
