@@ -42,7 +42,7 @@ def main(photographs: Path, out: Path, weights: list[Path], share: float) -> Non
     paths = list_images(photographs)
     spread, shift = calibrate(model, paths[:: max(1, len(paths) // 100)])  # type: ignore[arg-type]
     about["calibration"] = {"spread": spread, "shift": shift}
-    checkpoint.save(out, model, about, bundled=True)
+    checkpoint.save(out, model, about, part="filler")
     print(out, about["calibration"])
 
 

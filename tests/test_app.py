@@ -17,7 +17,7 @@ from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from conftest import draw_room
-from pixelrnn import completion
+from pixelrnn import completion, detection
 from pixelrnn.app import intake, page
 from pixelrnn.app.brush import MAX_MARKS, draw_marks
 from pixelrnn.app.worker import Worker
@@ -52,14 +52,15 @@ class Stub:
     def __init__(self, weights: str | Path, device: str = "cpu", backend: str = "auto") -> None:
         self.name, self.shade = "stub", len(Path(weights).stem) * 10
         self.plain = Path(weights).stem == "plain"
+        self.detects = not self.plain
 
     def __call__(self, image: np.ndarray, mask: np.ndarray, guide: np.ndarray | None = None) -> Output:
         Stub.runs += 1
         deviation = None if self.plain else np.full(mask.shape, np.log(0.2), np.float32)
         return Output(np.full_like(image, self.shade / 255), deviation)
 
-    def detect(self, image: np.ndarray) -> np.ndarray | None:
-        return None if self.plain else np.where(image.max(axis=0) < 0.1, np.float32(5), np.float32(-5))
+    def detect(self, image: np.ndarray, seen: np.ndarray) -> np.ndarray:
+        return np.where(image.max(axis=0) < 0.1, np.float32(5), np.float32(-5))
 
 
 class Page:
@@ -232,6 +233,37 @@ def test_marks_survive_a_rerun_and_other_weights_but_not_another_photograph(star
     assert "found to be covered" in shown.text()
 
 
+def test_a_find_in_doubt_is_not_filled_in_but_offered_and_taken_with_a_tap(
+    start: Start, stub: type[Stub], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(detection, "BIAS", -100)
+    shown = start("seeing.pth").upload(encode(OCCLUDED))
+    assert "Nothing was found for sure" in shown.text()
+    assert stub.runs == 0
+    (find,) = shown.component("brush")["finds"]
+    assert not find["taken"]
+    assert 0 <= find["sure"] < 50
+    x, y, width, height = find["box"]
+    rows, columns = np.nonzero(SQUARE)
+    assert (x, y, x + width, y + height) == (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
+    shown.mark({"tool": "find", "number": 0}).press("Complete")
+    assert stub.runs == 1
+    np.testing.assert_array_equal(shown.archive("room.zip")["room_mask.png"] == 255, SQUARE)
+
+
+def test_a_sure_find_is_left_with_a_tap_and_taken_again_with_another(start: Start, stub: type[Stub]) -> None:
+    shown = start("seeing.pth").upload(encode(OCCLUDED))
+    (find,) = shown.component("brush")["finds"]
+    assert find["taken"]
+    shown.mark({"tool": "find", "number": 0}, BOX).press("Complete")
+    left = shown.archive("room.zip")["room_mask.png"] == 255
+    np.testing.assert_array_equal(left, draw_marks(np.zeros_like(SQUARE), [BOX]))
+    shown.mark({"tool": "find", "number": 0}, BOX, {"tool": "find", "number": 0}).press("Complete")
+    np.testing.assert_array_equal(shown.archive("room.zip")["room_mask.png"] == 255, left | SQUARE)
+    shown.mark({"tool": "find", "number": 1})
+    assert "what was marked cannot be read" in shown.text()
+
+
 def test_marks_that_no_brush_makes_are_refused_in_a_sentence(start: Start, stub: type[Stub]) -> None:
     shown = start("seeing.pth").upload(encode(OCCLUDED))
     for marks in (
@@ -400,7 +432,7 @@ def test_an_example_is_one_click_and_gives_way_to_an_upload(start: Start, stub: 
 
 
 def test_a_picture_of_one_pixel_and_a_long_one_are_shown(start: Start, stub: type[Stub]) -> None:
-    long = np.full((2, 4000, 3), 200, np.uint8)
+    long = np.random.default_rng(0).integers(100, 256, (2, 4000, 3), dtype=np.uint8)
     long[:, 1000:1500] = 0
     shown = start("seeing.pth").upload(encode(long), name="long.png")
     assert decode(shown.file("long_completed.png")).shape == long.shape

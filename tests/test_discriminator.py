@@ -69,7 +69,13 @@ def test_it_learns_to_tell_noise_from_a_smooth_picture() -> None:
     assert loss < 0.3
 
 
-OPTIONS = {"widths": (4, 4, 4), "depths": (1, 1, 1), "detector_widths": (4, 4, 4), "scan_hidden": 4}
+OPTIONS = {
+    "widths": (4, 4, 4),
+    "depths": (1, 1, 1),
+    "detector_widths": (4, 4, 4),
+    "detector_depths": (1, 1, 1),
+    "scan_hidden": 4,
+}
 
 
 def module_of(**shares: float) -> AdversarialModule:

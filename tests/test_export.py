@@ -49,6 +49,9 @@ def run(path: Path, **inputs: torch.Tensor) -> dict[str, torch.Tensor]:
     """What ONNX Runtime says, by name."""
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     names = [output.name for output in session.get_outputs()]
+    if "mask" in inputs:
+        nothing = {"evidence": torch.zeros(len(inputs["image"]), 4, *inputs["image"].shape[2:]), "has_evidence": flag(False)}
+        inputs = nothing | inputs
     answers = session.run(None, {name: value.numpy() for name, value in inputs.items()})
     return {name: torch.from_numpy(np.asarray(answer)) for name, answer in zip(names, answers, strict=True)}
 
@@ -72,6 +75,17 @@ def test_a_file_answers_as_torch_does_with_and_without_mask_and_guide(exported, 
             torch.testing.assert_close(found["mask_logits"], detected, **TOLERANCE)
             torch.testing.assert_close(found["picture"], expected.image, **TOLERANCE)
             torch.testing.assert_close(found["log_std"], expected.log_std, **TOLERANCE)
+
+
+def test_evidence_of_a_larger_picture_may_be_given_and_else_is_taken_of_the_image(exported) -> None:
+    model, path = exported("none")
+    image, mask = batch(6, 2, 40, 56)
+    given = torch.rand(2, 4, 40, 56, generator=torch.Generator().manual_seed(7))
+    flags = {"has_mask": flag(False), "has_guide": flag(False), "has_evidence": flag(True, False)}
+    found = run(path, image=image, mask=mask, guide=image, evidence=given, **flags)["mask_logits"]
+    with torch.no_grad():
+        torch.testing.assert_close(found[:1], model.detect(image[:1], given[:1]), **TOLERANCE)
+        torch.testing.assert_close(found[1:], model.detect(image[1:]), **TOLERANCE)
 
 
 def test_the_flags_hold_for_each_picture_of_a_batch(exported) -> None:

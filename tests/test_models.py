@@ -29,7 +29,7 @@ from contract import (
 from pixelrnn import checkpoint
 from pixelrnn.errors import PixelRNNError
 from pixelrnn.models import create_model, list_models
-from pixelrnn.models.encoder_decoder import steepness
+from pixelrnn.models.base import evidence
 
 FLOAT32 = TOLERANCE[torch.float32]
 every_model = pytest.mark.parametrize("variant", VARIANTS, ids=variant_id)
@@ -253,16 +253,24 @@ def test_a_corner_hears_of_the_opposite_one_through_a_scan_and_not_without(scan:
     assert (x.grad[..., corner, corner] != 0).any()
 
 
-def test_steepness_is_zero_between_equal_neighbours_and_an_eighth_for_one_grey_level() -> None:
-    image = torch.full((1, 3, 4, 5), 100 / 255)
-    assert not steepness(image).any()
-    image[:, 1, 2, 3] += 1 / 255  # one channel suffices
-    right, below = torch.zeros(4, 5), torch.zeros(4, 5)
-    right[2, 2:4] = below[1:3, 3] = 1 / 8
-    torch.testing.assert_close(steepness(image), torch.stack([right, below])[None])
-    black_and_white = torch.tensor([0.0, 1.0]).expand(1, 3, 2, 2)
-    torch.testing.assert_close(steepness(black_and_white)[0, 0, :, 0], torch.ones(2))
-    assert not steepness(torch.rand(1, 3, 1, 1)).any()
+def test_evidence_tells_flat_from_nearly_flat_and_a_step_within_a_pixel_from_a_slope() -> None:
+    image = torch.full((1, 3, 6, 7), 100 / 255)
+    size, largest, flat, alone = evidence(image)[0]
+    assert not any(plane.any() for plane in (size, largest, alone))
+    assert flat.all()
+    image[:, 1, 3, 3] += 1 / 255
+    size, largest, flat, alone = evidence(image)[0]
+    changed = torch.zeros(6, 7)
+    changed[3, 2:4] = changed[2, 3] = 1
+    torch.testing.assert_close(size, changed / 8)
+    torch.testing.assert_close(largest, size)
+    torch.testing.assert_close(flat, 1 - changed)
+    step = torch.tensor([0.0, 0, 0, 1, 1, 1]).expand(1, 3, 6, 6)
+    torch.testing.assert_close(evidence(step)[0, 3, :, 2], torch.ones(6))
+    slope = torch.linspace(0, 1, 6).expand(1, 3, 6, 6)
+    assert (evidence(slope)[0, 0, :, :5] > 0.5).all()
+    assert not evidence(slope)[0, 3, :, 1:4].any()  # at the picture's border nothing lies beside it
+    assert not evidence(torch.rand(1, 3, 1, 1))[0, [0, 1, 3]].any()
 
 
 def test_an_unknown_model_or_option_names_the_nearest() -> None:

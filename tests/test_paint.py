@@ -52,12 +52,16 @@ def test_black_paint_is_found_after_compression_and_nothing_around_it_is_called_
     np.testing.assert_array_equal(found.tinted, found.mask)
 
 
-def test_compressed_red_paint_comes_with_the_pixels_next_to_it_that_it_has_tinted(room, disc):
+def test_compressed_red_paint_comes_with_the_pixels_near_it_that_it_has_tinted_and_no_others(room, disc):
     occluded = compressed(np.where(disc[..., None], np.uint8([220, 20, 20]), room))
     found = trace(occluded, grow(disc, 2))
     error = np.abs(occluded.astype(int) - room).max(axis=2)
     assert error[found.tinted & ~disc].mean() > 3 * error[~found.tinted].mean()
-    np.testing.assert_array_equal(found.tinted, grow(found.mask, 1))
+    assert not (found.tinted & ~grow(found.mask, 2)).any()
+    left = grow(disc, 1) & ~found.tinted
+    assert error[left].mean() < 0.6 * error[found.tinted & ~disc].mean()
+    clean = trace(np.where(disc[..., None], np.uint8([220, 20, 20]), room), grow(disc, 2))
+    np.testing.assert_array_equal(clean.tinted, clean.mask)
 
 
 def test_a_gradient_has_no_exact_colour_but_an_edge(room, disc):
@@ -66,7 +70,15 @@ def test_a_gradient_has_no_exact_colour_but_an_edge(room, disc):
     assert iou(found.mask, disc) > 0.97 > iou(grow(disc, 3), disc)
 
 
-def test_noise_and_specks_have_no_colours_to_go_by(room, disc):
+@pytest.mark.parametrize("off", [-2, 3])
+def test_noise_ends_where_the_picture_is_less_rough_after_compression_too(room, disc, off):
     noise = np.random.default_rng(0).integers(0, 256, room.shape, dtype=np.uint8)
-    assert trace(np.where(disc[..., None], noise, room), disc) is None
+    seen = grow(disc, off) if off > 0 else ~grow(~disc, -off)
+    for occluded in (np.where(disc[..., None], noise, room), compressed(np.where(disc[..., None], noise, room))):
+        found = trace(occluded, seen)
+        assert iou(found.mask, disc) > 0.93 > iou(seen, disc)
+
+
+def test_another_picture_and_specks_have_nothing_to_go_by(room, disc):
+    assert trace(np.where(disc[..., None], room[::-1, ::-1], room), disc) is None
     assert trace(room, np.zeros_like(disc)) is None

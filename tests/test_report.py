@@ -136,12 +136,12 @@ def test_calibration_stands_beside_that_of_a_constant() -> None:
 
 
 def test_clean_photographs_are_told_in_every_form() -> None:
-    alarms = {"ours": FalseAlarms(80, 61, Estimate(0.84, 0.5, 1.25))}
+    alarms = {"ours": FalseAlarms(80, 12, 61, Estimate(0.84, 0.5, 1.25))}
     results = {"ours": many(0)}
-    assert "| clean | ours | 80 | 0.84 (0.50 to 1.25) | 61 |" in report.to_markdown(results, alarms)
+    assert "| clean | ours | 80 | 0.84 (0.50 to 1.25) | 12 | 61 |" in report.to_markdown(results, alarms)
     clean = report.to_json(results, alarms, {"size": 128})
     assert clean["clean"]["ours"] == {
-        "pictures": 80, "left_alone": 61, "called_missing": 0.84, "interval": {"called_missing": [0.5, 1.25]}
+        "pictures": 80, "altered": 12, "left_alone": 61, "called_missing": 0.84, "interval": {"called_missing": [0.5, 1.25]}
     }  # fmt: skip
     assert clean["settings"] == {"size": 128}
     stream = io.StringIO()

@@ -21,8 +21,8 @@ class Mean:
         filled = np.broadcast_to(colour[:, None, None], image.shape).astype(np.float32)
         return Output(filled, np.full(mask.shape, np.log(0.1), np.float32))
 
-    def detect(self, image: np.ndarray) -> None:
-        return None
+    def detect(self, image: np.ndarray, seen: np.ndarray) -> np.ndarray:
+        raise NotImplementedError
 
 
 def noise(height: int, width: int) -> np.ndarray:

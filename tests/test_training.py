@@ -25,7 +25,15 @@ from pixelrnn.rooms import render_bedroom
 from pixelrnn.weights import EXPECTED
 
 ROOT = Path(__file__).parent.parent
-SMALL = ["size=32", "batch_size=4", "widths=[4,4,4]", "depths=[1,1,1]", "detector_widths=[4,4,4]", "scan_hidden=4"]
+SMALL = [
+    "size=32",
+    "batch_size=4",
+    "widths=[4,4,4]",
+    "depths=[1,1,1]",
+    "detector_widths=[4,4,4]",
+    "detector_depths=[1,1,1]",
+    "scan_hidden=4",
+]
 QUIET = Console(quiet=True)
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import torch
 
 THREADS = 2  # small operations gain nothing from more
+EVIDENCE = 4  # planes of evidence.evidence
 SEAL = b"sha256 of this file with these digits as zeros: "  # in an ONNX file's metadata, before 64 hexadecimal digits
 
 
@@ -27,18 +28,21 @@ class Output(NamedTuple):
 
 
 class Backend(Protocol):
-    """A network on one picture. reads_mask: whether a mask has effects, and a guide can be given."""
+    """A network on one picture. reads_mask: whether a mask has effects, and a guide can be given. detects: whether it finds
+    what is painted over."""
 
     name: str
     reads_mask: bool
+    detects: bool
 
     def __call__(self, image: np.ndarray, mask: np.ndarray, guide: np.ndarray | None = None) -> Output:
         """Complete one picture: image float32 (3, H, W) in [0, 1]; mask bool (H, W), True where missing; guide float32
         (3, h, w) in [0, 1], of any size. Raises PixelRNNError for a guide that the model cannot take."""
         ...
 
-    def detect(self, image: np.ndarray) -> np.ndarray | None:
-        """The occlusion in float32 (3, H, W) in [0, 1] as float32 (H, W), above 0 where covered; None if it cannot say."""
+    def detect(self, image: np.ndarray, seen: np.ndarray) -> np.ndarray:
+        """The occlusion in float32 (3, H, W) in [0, 1] with its evidence `seen`, (4, H, W), as float32 (H, W), above 0 where
+        covered; of a network that `detects`."""
         ...
 
 
@@ -83,7 +87,7 @@ class OnnxBackend:
         self.name = self.about.get("model", "")
         if not self.name or "image" not in inputs:
             raise PixelRNNError(f"{path}: an ONNX file of another program. Give one that pixelrnn export wrote.")
-        self.reads_mask = "mask" in inputs
+        self.reads_mask = self.detects = "mask" in inputs
 
     def __call__(self, image: np.ndarray, mask: np.ndarray, guide: np.ndarray | None = None) -> Output:
         if not self.reads_mask:
@@ -92,10 +96,8 @@ class OnnxBackend:
             return Output(self.session.run(["picture"], {"image": image[None]})[0][0], None)
         return _fill(self.session, _feeds(image, mask, guide))
 
-    def detect(self, image: np.ndarray) -> np.ndarray | None:
-        if not self.reads_mask:
-            return None
-        return _detect(self.session, _feeds(image, None, None))
+    def detect(self, image: np.ndarray, seen: np.ndarray) -> np.ndarray:
+        return _detect(self.session, _feeds(image, None, None, seen))
 
 
 class BundledBackend:
@@ -104,7 +106,7 @@ class BundledBackend:
     Both graphs are opened in the background, while whoever asked reads its picture. May be shared by threads.
     """
 
-    reads_mask = True
+    reads_mask = detects = True
 
     def __init__(self, path: Path) -> None:
         pool = ThreadPoolExecutor(2, "onnxruntime")
@@ -119,11 +121,10 @@ class BundledBackend:
 
     def __call__(self, image: np.ndarray, mask: np.ndarray, guide: np.ndarray | None = None) -> Output:
         feeds = _feeds(image, mask, guide)
-        del feeds["has_mask"]
-        return _fill(self._filler.result(), feeds)
+        return _fill(self._filler.result(), {name: feeds[name] for name in ("image", "mask", "guide", "has_guide")})
 
-    def detect(self, image: np.ndarray) -> np.ndarray | None:
-        return _detect(self._detector.result(), {"image": image[None]})
+    def detect(self, image: np.ndarray, seen: np.ndarray) -> np.ndarray:
+        return _detect(self._detector.result(), {"image": image[None], "evidence": seen[None]})
 
 
 def _fill(session: Any, feeds: dict[str, np.ndarray]) -> Output:
@@ -136,14 +137,18 @@ def _detect(session: Any, feeds: dict[str, np.ndarray]) -> np.ndarray:
     return logits
 
 
-def _feeds(image: np.ndarray, mask: np.ndarray | None, guide: np.ndarray | None) -> dict[str, np.ndarray]:
-    """The inputs of an exported graph, whose mask and guide are always there and flagged."""
+def _feeds(
+    image: np.ndarray, mask: np.ndarray | None, guide: np.ndarray | None, seen: np.ndarray | None = None
+) -> dict[str, np.ndarray]:
+    """The inputs of an exported graph, of which all but the image are always there and flagged."""
     return {
         "image": image[None],
         "mask": np.zeros((1, 1, *image.shape[1:]), np.float32) if mask is None else mask[None, None].astype(np.float32),
         "guide": np.zeros((1, 3, 1, 1), np.float32) if guide is None else guide[None],
+        "evidence": np.zeros((1, EVIDENCE, *image.shape[1:]), np.float32) if seen is None else seen[None],
         "has_mask": np.array([mask is not None]),
         "has_guide": np.array([guide is not None]),
+        "has_evidence": np.array([seen is not None]),
     }
 
 
@@ -214,7 +219,7 @@ class TorchBackend:
                 f"{weights}: {loaded.name} completes no pictures by itself. Give weights of a completion model."
             )
         self.model = loaded.model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.reads_mask = self.model.takes_mask
+        self.reads_mask, self.detects = self.model.takes_mask, self.model.detects
 
     def __call__(self, image: np.ndarray, mask: np.ndarray, guide: np.ndarray | None = None) -> Output:
         import torch
@@ -228,13 +233,11 @@ class TorchBackend:
         log_std = None if prediction.log_std is None else prediction.log_std[0, 0].float().cpu().numpy()
         return Output(prediction.image[0].float().cpu().numpy(), log_std)
 
-    def detect(self, image: np.ndarray) -> np.ndarray | None:
+    def detect(self, image: np.ndarray, seen: np.ndarray) -> np.ndarray:
         import torch
 
-        if not self.model.detects:
-            return None
         with torch.inference_mode():
-            logits: np.ndarray = self.model.detect(self._batch(image))[0, 0].float().cpu().numpy()
+            logits: np.ndarray = self.model.detect(self._batch(image), self._batch(seen))[0, 0].float().cpu().numpy()
         return logits
 
     def _batch(self, array: np.ndarray) -> "torch.Tensor":

@@ -27,17 +27,20 @@ class Checkpoint:
     about: dict[str, Any] = field(default_factory=dict)
 
 
-def save(path: Path, model: nn.Module, about: dict[str, Any], bundled: bool = False) -> None:
+def save(path: Path, model: nn.Module, about: dict[str, Any], part: str = "all") -> None:
     """Write the weights of a model from create_model, with its name, config and `about` in the header, and a checksum of all,
     whole or not at all.
 
-    bundled: what fills alone, in float16; the detector is that of the bundled file, whatever the model's own."""
+    part: "all"; of a model to be bundled the "filler" alone, in float16, whose detector is the bundled one, whatever the
+    model's own; or the "detector" alone."""
     config = asdict(model.config)  # type: ignore[call-overload]
     header = {"model": model.name, "config": config, "about": about}
     state = {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}
-    if bundled:
+    if part == "filler":
         header["detector"] = DETECTOR
         state = {key: value.half() for key, value in state.items() if not key.startswith("detector.")}
+    elif part == "detector":
+        state = {key: value for key, value in state.items() if key.startswith("detector.")}
     tensors = {key: value.numpy() for key, value in state.items()}
     header = json.loads(json.dumps(header))  # tuples become lists, as they are read back
     header["sha256"] = checksum(header, tensors)

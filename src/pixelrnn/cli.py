@@ -171,6 +171,12 @@ def complete(
         ),
     ] = None,
     grow: Annotated[int, typer.Option(min=0, help="Pixels by which what is missing is grown.")] = 0,
+    detect: Annotated[
+        str,
+        typer.Option(
+            help="How sure it must be of what it finds: strict alters next to nothing in vain, eager misses next to nothing."
+        ),
+    ] = "normal",
     weights: Weights = DEFAULT,
     backend: Annotated[str, typer.Option(help="onnx, torch, or auto: onnx for bundled weights and .onnx files.")] = "auto",
     device: Device = "cpu",
@@ -193,8 +199,11 @@ def complete(
 ) -> None:
     """Complete pictures; without a mask, the occlusion is found."""
     from .completion import Completer
+    from .detection import LEVELS
     from .image import read_image
 
+    if detect not in LEVELS:
+        raise PixelRNNError(f"--detect {detect}: expected {', '.join(LEVELS)}.")
     region = _read_mask_option(mask)
     plan = plan_outputs(inputs, out, overwrite, skip_existing, samples)
     if sheet is not None and sheet.exists() and not overwrite:
@@ -206,7 +215,7 @@ def complete(
     failures: list[str] = []
     done: list[tuple[Path, Path]] = []
 
-    options: dict[str, Any] = {"grown": grow, "samples": samples, "seed": seed, "temperature": temperature}
+    options: dict[str, Any] = {"grown": grow, "level": detect, "samples": samples, "seed": seed, "temperature": temperature}
 
     def one(path: Path, target: Path) -> None:
         start = time.perf_counter()
@@ -225,7 +234,7 @@ def complete(
 
             typer.echo(json.dumps({**told, "seconds": round(time.perf_counter() - start, 4)}))
         elif len(plan) == 1:
-            share = f"{told['missing']:.1%} missing, {told['mask_source']}" if told["missing"] else "nothing missing"
+            share = _what_was_missing(told)
             likelihoods = [f"log-likelihood {nats:.2f} nats a pixel" for nats in told["log_likelihood"] or ()]
             say(f"{target}  ({'; '.join([share, *likelihoods[:1], *told['notes']])})")
             for number, likelihood in enumerate(likelihoods[1:], 2):
@@ -252,8 +261,33 @@ def complete(
         raise typer.Exit(1)
 
 
+def _what_was_missing(told: dict[str, Any]) -> str:
+    """How much, and of what was found how many regions, and where."""
+    source, regions = told["mask_source"], [region for region in told["regions"] if region["kept"]]
+    if not told["missing"]:
+        if source == "given":
+            return "the mask has no white in it, so the picture is unchanged"
+        doubt = len(told["regions"]) - len(regions)
+        unsure = f" ({_regions(doubt)} in doubt: --detect eager would take {'it' if doubt == 1 else 'them'})" if doubt else ""
+        return (
+            f"nothing painted over was found{unsure}, so the picture is unchanged; "
+            "mark what is in the way with --mask, or with the brush of pixelrnn app"
+        )
+    share = f"{100 * told['missing']:.2g}% missing, {source}"
+    if source in ("given", "transparent"):
+        return share
+    places = ["{2} x {3} at {0},{1}".format(*region["box"]) for region in regions[:3]]
+    more = [f"{len(regions) - 3} more"] if len(regions) > 3 else []
+    return f"{share}: {_regions(len(regions))} of {', '.join(places + more)}"
+
+
+def _regions(count: int) -> str:
+    return f"{count} region" + "s" * (count != 1)
+
+
 def _complete_one(completer: "Completer", path: Path, target: Path, mask: Mask, **options: Any) -> dict[str, Any]:
     """Complete and write one picture, its samples first of all, so that `target` says that it is done; what --json tells."""
+    from .detection import LEVELS
     from .image import read_picture, write_image
 
     picture = read_picture(path)
@@ -269,6 +303,15 @@ def _complete_one(completer: "Completer", path: Path, target: Path, mask: Mask, 
         "height": height,
         "missing": round(float(result.mask.mean()), 6),
         "mask_source": result.mask_source,
+        "regions": [
+            {
+                "box": [region.box.left, region.box.top, *region.box.size],
+                "pixels": int(region.mask.sum()),
+                "confidence": round(region.confidence, 4),
+                "kept": region.confidence >= LEVELS[options["level"]],
+            }
+            for region in result.regions
+        ],
         "log_likelihood": result.log_likelihood,
         "notes": list(picture.notes),
         "error": None,
@@ -385,8 +428,9 @@ def occlude(
 @app.command()
 def evaluate(
     cases: Annotated[
-        list[Path], typer.Argument(metavar="CASES...", help="Folders SET/{input,mask,target}/ID.png, or of such sets.")
-    ],
+        list[Path] | None,
+        typer.Argument(metavar="[CASES]...", help="Folders SET/{input,mask,target}/ID.png, or of such sets."),
+    ] = None,
     weights: Annotated[
         list[str] | None, typer.Option(help="Weights to score, several if repeated; the bundled ones by default.")
     ] = None,
@@ -423,10 +467,9 @@ def evaluate(
     def without_mask(completer: Completer) -> "Callable[[np.ndarray, np.ndarray | None], Completion]":
         return lambda image, mask: completer(image)
 
-    def detector(completer: Completer, grown: bool) -> "Callable[[np.ndarray], np.ndarray]":
-        return lambda picture: completer.detect(picture, grown=grown)[0]
-
-    found = read_cases(*cases, size=size)
+    if not cases and clean is None:
+        raise PixelRNNError("nothing to evaluate on. Give folders of cases, or --clean with a folder of photographs.")
+    found = read_cases(*cases, size=size) if cases else []
     photographs = list_images(clean) if clean is not None else []
     completers = {name: Completer.from_pretrained(name, device) for name in weights or list(bundled_weights())}
     methods: dict[str, evaluation.Method] = {}
@@ -434,23 +477,24 @@ def evaluate(
     for name, completer in completers.items():
         methods[name] = completer
         if blind:
-            methods[f"{name} (blind)"], seen[f"{name} (blind)"] = without_mask(completer), detector(completer, grown=False)
+            methods[f"{name} (blind)"] = without_mask(completer)
+            seen[f"{name} (blind)"] = lambda picture, completer=completer: completer.detect(picture).mask
         if raw:
             methods[f"{name} (raw)"] = evaluation.raw(completer)
     methods |= {name: classical(name) for name in map(str.strip, against.split(",")) if name != "none"}
     results, alarms = {}, {}
     with _progress() as progress:
-        for name, method in methods.items():
+        for name, method in methods.items() if found else ():
             advance = partial(progress.advance, progress.add_task(name, total=len(found)))
             results[name] = evaluation.evaluate(
                 method, found, blind=name in seen, detect=seen.get(name), progress=lambda *_, advance=advance: advance()
             )
         for name, completer in completers.items() if photographs else ():
             advance = partial(progress.advance, progress.add_task(f"{name}: {clean}", total=len(photographs)))
-            alarms[name] = evaluation.false_alarms(detector(completer, grown=True), photographs, size, advance)
+            alarms[name] = evaluation.false_alarms(lambda picture: completer.detect(picture).tinted, photographs, size, advance)  # noqa: B023  called before the next
     for table in report.tables(results, alarms):
         _console().print(table)
-    settings = {"cases": [str(path) for path in cases], "size": size, "clean": clean and str(clean), "device": device}
+    settings = {"cases": [str(path) for path in cases or ()], "size": size, "clean": clean and str(clean), "device": device}
     if json_file is not None:
         _write_text(json_file, json.dumps(report.to_json(results, alarms, settings), indent=1))
     if markdown_file is not None:

@@ -11,25 +11,16 @@ import numpy as np
 from PIL import Image
 
 from .backends import Backend, open_backend
+from .detection import Detection, Region, detect
 from .errors import PixelRNNError
 from .image import Picture, as_rgb, grow, read_mask, read_picture, resize, to_float, to_uint8
-from .paint import trace
-from .tiling import GRAIN, MARGIN, WORK_SIDE, Box, cut, fill, groups, shrink
+from .tiling import WORK_SIDE, cut, fill
 from .weights import DEFAULT
 
 if TYPE_CHECKING:
     from .sampling import Sampler
 
 __all__ = ["WORK_SIDE", "Completer", "Completion"]
-
-DETECT_SIDE = 512  # occlusions are looked for in pictures of at most this long side, then again around each that was found
-# Where the paint has no colours to find its edge by, the occlusion takes in, for filling, what is possibly covered around it;
-# no more, since the pixels at its edge say most of what was behind it.
-POSSIBLE, GROWTH = -2.0, 3  # logit, and pixels
-# An occlusion is what is more likely covered than not, near a core of 5 x 5 pixels that is surely so: that takes most false
-# alarms away, and hardly anything that is painted.
-SURE, CORE, NEAR = 3.0, 2, 8  # logit, and radii in pixels
-
 
 Source = str | Path | Image.Image | np.ndarray | Picture
 
@@ -43,7 +34,9 @@ class Completion:
     uncertainty: np.ndarray | None  # (H, W) float32, standard deviation in units of [0, 1], 0 where known; None where unknown
     samples: list[np.ndarray]  # (H, W, 3) uint8 each, the most likely first; one, not drawn, unless several were asked for
     log_likelihood: list[float] | None  # per sample, nats per missing pixel of the coarse picture; None where none was drawn
-    mask_source: str  # "given", "transparent", "detected", or "detected by" and the weights that did
+    # "given", "transparent", "detected", "detected by" and the weights that did, or "transparent and" what was detected
+    mask_source: str
+    regions: tuple[Region, ...] = ()  # what was looked for and found, the surest first, in doubt included
 
 
 class Completer:
@@ -81,16 +74,17 @@ class Completer:
         grown: int = 0,
         temperature: float = 1.0,
         progress: Callable[[float], Any] = lambda share: None,
+        level: str = "normal",
     ) -> Completion:
         """Complete one picture.
 
         image: a path, a PIL picture, uint8 (H, W, 3), or a Picture. mask: a path, a PIL picture (white is missing), bool
-        (H, W), or a box (x, y, width, height) in pixels; None takes transparent pixels as missing, or finds the occlusion
-        where there are none. samples: 1 for the completion itself; more are drawn by the sampler, one seed giving the same ones
+        (H, W), or a box (x, y, width, height) in pixels; None finds what is painted over, and takes transparent pixels as
+        missing. samples: 1 for the completion itself; more are drawn by the sampler, one seed giving the same ones
         each time, and completed with what was drawn as their guides. guide: what belongs in the hole, as a coarse picture of
         the whole (a path, a PIL picture or uint8 (h, w, 3)), best 32 to 64 pixels a side. grown: pixels by which what is
         missing is grown. temperature: of the samples, above 0; below 1 they are likelier and more alike. progress: told the
-        share of them that is drawn, in (0, 1].
+        share of them that is drawn, in (0, 1]. level: of detection.LEVELS, how sure a find must be.
         Raises PixelRNNError: unreadable or mis-shaped input, a mask of another size, nothing known, samples where the weights
         take no guide, torch or the sampler is not there, or a guide is given.
         """
@@ -101,12 +95,16 @@ class Completer:
             raise PixelRNNError(f"{samples} samples: {why}, so there is one completion. Ask for 1.")
         opened = _as_picture(image)
         picture = opened.pixels
+        regions: tuple[Region, ...] = ()
         if mask is not None:
             missing, source = _as_mask(mask, picture.shape[:2]), "given"
-        elif opened.transparent is not None:
-            missing, source = opened.transparent, "transparent"
         else:
-            missing, source = self.detect(picture)
+            found = self.detect(picture, level)
+            missing, source, regions = found.tinted, self.source, found.regions
+            hidden = opened.transparent
+            if hidden is not None:
+                missing = hidden | found.beside(hidden)
+                source = f"transparent and {source}" if missing.sum() > hidden.sum() else "transparent"
         if grown:
             missing = grow(missing, grown)
         if missing.all():
@@ -116,7 +114,7 @@ class Completer:
             )
         if not missing.any():
             deviation = np.zeros(missing.shape, np.float32)
-            return Completion(picture, missing, deviation, [picture], None, source)
+            return Completion(picture, missing, deviation, [picture], None, source, regions)
         coarse = None if guide is None else to_float(_as_picture(guide).pixels)
         completed = picture.copy()
         if not self.backend.reads_mask:
@@ -132,7 +130,7 @@ class Completer:
         if opened.grey:
             for one in every:
                 one[missing] = np.rint(one[missing].mean(axis=1, keepdims=True))
-        return Completion(every[0], missing, uncertainty, every, nats, source)
+        return Completion(every[0], missing, uncertainty, every, nats, source, regions)
 
     @property
     def can_sample(self) -> bool:
@@ -161,58 +159,22 @@ class Completer:
         order = sorted(range(samples), key=lambda i: -drawn.log_likelihood[i])
         return [every[i] for i in order], [drawn.log_likelihood[i] for i in order]
 
-    def detect(self, picture: np.ndarray, grown: bool = True) -> tuple[np.ndarray, str]:
-        """Find the occlusion of uint8 (H, W, 3): (bool (H, W), who found it); all False where none is seen.
+    def detect(self, picture: np.ndarray, level: str = "normal") -> Detection:
+        """Find what is painted over uint8 (H, W, 3). level: "strict" where nothing may be altered in vain, "normal", or "eager"
+        where nothing may be missed. Raises PixelRNNError for another level."""
+        return detect(self._look, picture, level)
 
-        grown: with the ring around it that may hold some of its colour, as filling needs it; else the occlusion itself.
-        """
-        factor = max(1.0, max(picture.shape[:2]) / DETECT_SIDE)
-        seen, source = self._look(_reduced(picture, factor), grown and factor == 1)
-        if factor == 1:
-            return seen, source
-        found = np.zeros(picture.shape[:2], bool)
-        inside = seen & ~grow(~seen, 2)  # a nearer look may lose it: the middle of what fills the view is like any surface
-        for box in groups(seen):
-            self._look_closer(picture, box, factor, grown, found)
-            top, left, bottom, right = (int(edge * factor) for edge in box)
-            # a side of less than `factor` was one pixel there
-            bottom, right = min(bottom, picture.shape[0]), min(right, picture.shape[1])
-            found[top:bottom, left:right] |= resize(inside[box.slices], right - left, bottom - top)
-        return found, source
+    @property
+    def source(self) -> str:
+        """Of what it finds, as Completion.mask_source says it."""
+        return "detected" if self.backend.detects else f"detected by {DEFAULT}"
 
-    def _look_closer(self, picture: np.ndarray, box: Box, factor: float, grown: bool, found: np.ndarray) -> None:
-        """Find the occlusion again that was seen in `box` of the picture reduced by `factor`, as near as the detector can see
-        it whole, and add it to `found`."""
-        full = [int(edge * factor) for edge in box]
-        margin = max(MARGIN[0], max(full[2] - full[0], full[3] - full[1]) // 3, int(2 * factor))
-        top, left = (max(0, edge - margin) // GRAIN * GRAIN for edge in full[:2])
-        part = picture[top : full[2] + margin, left : full[3] + margin]
-        closer = max(1.0, max(part.shape[:2]) / DETECT_SIDE)
-        if closer > 0.8 * factor:
-            closer = factor
-        seen, _ = self._look(_reduced(part, closer), grown or closer > 1)
-        if closer > 1 and grown:
-            seen = grow(seen, 1)
-        height, width = part.shape[:2]
-        found[top : top + height, left : left + width] |= resize(seen, width, height)
-
-    def _look(self, small: np.ndarray, grown: bool) -> tuple[np.ndarray, str]:
-        """The occlusion in a picture of moderate size."""
-        logits, source = self.backend.detect(to_float(small)), "detected"
-        if logits is None:
-            if self.detector is None:
-                self.detector = open_backend(DEFAULT)
-            logits, source = self.detector.detect(to_float(small)), f"detected by {DEFAULT}"
-        if logits is None:
-            raise PixelRNNError("neither these weights nor the detector can find an occlusion. Give a mask.")
-        core = grow(~grow(logits <= SURE, CORE), CORE)
-        seen = (logits > 0) & grow(core, NEAR)
-        paint = trace(small, seen)
-        if paint is not None:
-            return paint.tinted if grown else paint.mask, source
-        if grown:
-            seen = grow(seen, GROWTH) | (logits > POSSIBLE) & grow(seen, 2 * GROWTH)
-        return seen, source
+    def _look(self, image: np.ndarray, seen: np.ndarray) -> np.ndarray:
+        if self.backend.detects:
+            return self.backend.detect(image, seen)
+        if self.detector is None:
+            self.detector = open_backend(DEFAULT)
+        return self.detector.detect(image, seen)
 
     def _redraw(self, picture: np.ndarray, missing: np.ndarray, guide: np.ndarray | None, as_it_is: bool) -> np.ndarray | None:
         """Fill `picture` in place by a network that draws the whole anew, at its working size; the deviation, or None."""
@@ -227,14 +189,6 @@ class Completer:
             return None
         deviation = Image.fromarray(np.exp(output.log_std)).resize((width, height), Image.Resampling.BILINEAR)
         return np.where(missing, np.asarray(deviation), np.float32(0))
-
-
-def _reduced(picture: np.ndarray, factor: float) -> np.ndarray:
-    """The picture at 1 / `factor` of its sides."""
-    if factor == 1:
-        return picture
-    height, width = (max(1, round(side / factor)) for side in picture.shape[:2])
-    return resize(shrink(picture, max(1, int(factor / 2))), width, height)
 
 
 def _as_picture(image: Source) -> Picture:

@@ -306,11 +306,15 @@ def mask_iou(found: np.ndarray, mask: np.ndarray) -> float:
     return float((found & mask).sum() / union) if union else 1.0
 
 
+ALTERED = 0.05  # % of the pixels: a photograph counts as altered
+
+
 @dataclass(frozen=True)
 class FalseAlarms:
     """What a detector sees on photographs where nothing is in the way."""
 
     pictures: int
+    altered: int  # pictures of which it takes more than ALTERED for an occlusion
     left_alone: int  # pictures in which it sees nothing
     called_missing: Estimate  # mean % of a picture's pixels
 
@@ -328,7 +332,8 @@ def false_alarms(
         if progress is not None:
             progress()
     called = estimates([{"called": share} for share in shares])["called"]
-    return FalseAlarms(len(shares), sum(share == 0 for share in shares), called)
+    altered, alone = sum(share > ALTERED for share in shares), sum(share == 0 for share in shares)
+    return FalseAlarms(len(shares), altered, alone, called)
 
 
 def summarise(records: Sequence[Record]) -> Summaries:

@@ -22,7 +22,8 @@ from .checkpoint import load
 from .errors import PixelRNNError
 from .image import write_atomically
 from .models import CompletionModel
-from .models.base import occlusion
+from .models.base import EVIDENCE, occlusion
+from .models.base import evidence as own_evidence
 from .weights import DETECT, EXPECTED, FILL
 
 OPSET = 20  # the first with Gelu as one operation; LayerNormalization is one since 17
@@ -30,9 +31,9 @@ TOLERANCE = 1e-4  # largest absolute difference from torch
 EXAMPLE, CHECKED = (2, 64, 80), ((2, 37, 53), (1, 96, 32), (2, 17, 130))  # batch, height, width
 OUTPUTS = ("picture", "mask_logits", "log_std")  # of a Prediction; no output may have the name of an input
 AXES = {
-    **{name: {0: "batch", 2: "height", 3: "width"} for name in ("image", "mask", *OUTPUTS)},
+    **{name: {0: "batch", 2: "height", 3: "width"} for name in ("image", "mask", "evidence", *OUTPUTS)},
     "guide": {0: "batch", 2: "guide_height", 3: "guide_width"},
-    **{name: {0: "batch"} for name in ("has_mask", "has_guide")},
+    **{name: {0: "batch"} for name in ("has_mask", "has_guide", "has_evidence")},
 }
 
 
@@ -43,8 +44,8 @@ class Detection(nn.Module):
         super().__init__()
         self.model = model
 
-    def forward(self, image: torch.Tensor) -> torch.Tensor:
-        logits: torch.Tensor = self.model.detect(image)
+    def forward(self, image: torch.Tensor, evidence: torch.Tensor) -> torch.Tensor:
+        logits: torch.Tensor = self.model.detect(image, evidence)
         return logits
 
 
@@ -62,6 +63,19 @@ class Filling(nn.Module):
         return prediction.image, prediction.log_std
 
 
+class FlaggedDetection(nn.Module):
+    """A model's `detect`, its evidence flagged."""
+
+    def __init__(self, model: CompletionModel) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, image: torch.Tensor, evidence: torch.Tensor, has_evidence: torch.Tensor) -> torch.Tensor:
+        seen = torch.where(has_evidence.view(-1, 1, 1, 1), evidence, own_evidence(image))
+        logits: torch.Tensor = self.model.detect(image, seen)
+        return logits
+
+
 class Look(nn.Module):
     """A detection where any picture of the batch comes without a mask, else zeros."""
 
@@ -69,8 +83,15 @@ class Look(nn.Module):
         super().__init__()
         self.detect = detect
 
-    def forward(self, image: torch.Tensor, mask: torch.Tensor, has_mask: torch.Tensor) -> torch.Tensor:
-        return torch.zeros_like(mask) if bool(has_mask.all()) else self.detect(image)
+    def forward(
+        self,
+        image: torch.Tensor,
+        mask: torch.Tensor,
+        evidence: torch.Tensor,
+        has_mask: torch.Tensor,
+        has_evidence: torch.Tensor,
+    ) -> torch.Tensor:
+        return torch.zeros_like(mask) if bool(has_mask.all()) else self.detect(image, evidence, has_evidence)
 
 
 class Flagged(nn.Module):
@@ -80,12 +101,21 @@ class Flagged(nn.Module):
         super().__init__()
         self.model = model
         # a branch must be scripted to stay one, and what it may skip is traced
-        self.look = torch.jit.script(Look(torch.jit.trace(Detection(model), _example(*EXAMPLE)["image"])))
+        example = _example(*EXAMPLE)
+        inputs = tuple(example[name] for name in ("image", "evidence", "has_evidence"))
+        self.look = torch.jit.script(Look(torch.jit.trace(FlaggedDetection(model), inputs)))
 
     def forward(
-        self, image: torch.Tensor, mask: torch.Tensor, guide: torch.Tensor, has_mask: torch.Tensor, has_guide: torch.Tensor
+        self,
+        image: torch.Tensor,
+        mask: torch.Tensor,
+        guide: torch.Tensor,
+        evidence: torch.Tensor,
+        has_mask: torch.Tensor,
+        has_guide: torch.Tensor,
+        has_evidence: torch.Tensor,
     ) -> tuple[torch.Tensor | None, ...]:
-        mask_logits = self.look(image, mask, has_mask)
+        mask_logits = self.look(image, mask, evidence, has_mask, has_evidence)
         mask = torch.where(has_mask.view(-1, 1, 1, 1), mask, occlusion(mask_logits))
         filled = self.model.fill(image, mask, guide, has_guide)
         return filled.image, mask_logits, filled.log_std
@@ -95,7 +125,7 @@ def export_bundled() -> list[Path]:
     """Write the two graphs of the bundled networks, without weights, which are read from the checkpoints."""
     model = cast(CompletionModel, load(EXPECTED).model)
     _write(FILL, model, Filling, ("image", "mask", "guide", "has_guide"), ("picture", "log_std"), {}, weightless=True)
-    _write(DETECT, model, Detection, ("image",), ("mask_logits",), {}, weightless=True)
+    _write(DETECT, model, Detection, ("image", "evidence"), ("mask_logits",), {}, weightless=True)
     return [FILL, DETECT]
 
 
@@ -105,7 +135,9 @@ def export_onnx(model: nn.Module, path: str | Path, about: Mapping[str, str] | N
     Inputs, all float32 but the flags, of any B, H, W, h, w of 1 or more:
 
         image (B, 3, H, W) in [0, 1];  mask (B, 1, H, W) in {0, 1}, 1 where missing;  guide (B, 3, h, w) in [0, 1]
-        has_mask, has_guide: bool (B,) or (1,), whether mask and guide mean something; where not, any values serve
+        evidence (B, 4, H, W) in [0, 1]: evidence.evidence of a picture that was reduced to `image`
+        has_mask, has_guide, has_evidence: bool (B,) or (1,), whether these mean something; where not, any values serve, and
+        evidence is taken of `image`
 
     Outputs: picture (B, 3, H, W) in [0, 1], mask_logits and log_std (B, 1, H, W), as in Prediction; mask_logits are 0 where all
     pictures come with a mask, since nothing is detected then. A model that
@@ -256,13 +288,15 @@ def _example(batch: int, height: int, width: int) -> dict[str, torch.Tensor]:
     mask = (mask < 0.2).float()
     mask[..., height // 4 : height // 2, width // 4 : width // 2] = 1
     flags = torch.arange(batch) % 2 == 0
-    return {"image": image, "mask": mask, "guide": guide, "has_mask": flags, "has_guide": ~flags}
+    seen = torch.rand(batch, EVIDENCE, height, width, generator=generator)
+    given = {"image": image, "mask": mask, "guide": guide, "evidence": seen}
+    return given | {"has_mask": flags, "has_guide": ~flags, "has_evidence": ~flags}
 
 
 def _check(model: CompletionModel, session: Any, names: tuple[str, ...], outputs: tuple[str, ...]) -> None:
     """Raise PixelRNNError where the session's answers are not the model's."""
     for size in CHECKED:
-        for inputs in _uses(_example(*size)) if len(names) > 1 else (_example(*size),):
+        for inputs in _uses(_example(*size)) if "has_guide" in names else (_example(*size),):
             try:
                 found = session.run(None, {name: inputs[name].numpy() for name in names})
             except Exception as error:  # ONNX Runtime's own have no common base but this
@@ -280,7 +314,7 @@ def _uses(inputs: dict[str, torch.Tensor]) -> Iterator[dict[str, torch.Tensor]]:
     """The inputs with mask and guide as flagged, the other way round, and with both for all and for none."""
     one, other = inputs["has_mask"], inputs["has_guide"]
     for flags in ((one, other), (other, one), (one | other, one | other), (one & other, one & other)):
-        yield {**inputs, "has_mask": flags[0], "has_guide": flags[1]}
+        yield {**inputs, "has_mask": flags[0], "has_guide": flags[1], "has_evidence": flags[1]}
 
 
 @torch.no_grad()
@@ -294,12 +328,13 @@ def _expected(
         filled = model.fill(inputs["image"], inputs["mask"], inputs["guide"], inputs["has_guide"])
         return filled.image, filled.log_std
     if outputs == ("mask_logits",):
-        return (model.detect(inputs["image"]),)
+        return (model.detect(inputs["image"], inputs["evidence"]),)
     answers = []
     for i in range(len(inputs["image"])):
-        image, mask, guide = (inputs[name][i : i + 1] for name in ("image", "mask", "guide"))
+        image, mask, guide, seen = (inputs[name][i : i + 1] for name in ("image", "mask", "guide", "evidence"))
         # the graph's own logits decide what it takes as missing: one within rounding of 0 may fall on either side
-        logits = torch.zeros_like(mask) if inputs["has_mask"].all() else model.detect(image)
+        looked = model.detect(image, seen if inputs["has_evidence"][i] else None)
+        logits = torch.zeros_like(mask) if inputs["has_mask"].all() else looked
         mask = mask if inputs["has_mask"][i] else occlusion(torch.from_numpy(found[1][i : i + 1]))
         filled = model.fill(image, mask, guide if inputs["has_guide"][i] else None)
         answers.append((filled.image, logits, filled.log_std))

@@ -196,10 +196,11 @@ def occlude_as_described(rng: np.random.Generator, image: np.ndarray) -> tuple[n
     return jpeg(np.where(mask[..., None], np.uint8(0), image), int(rng.integers(75, 95, endpoint=True))), mask
 
 
-def jpeg(image: np.ndarray, quality: int) -> np.ndarray:
-    """`image` after JPEG compression, ringing at the occlusion's edge and all."""
+def jpeg(image: np.ndarray, quality: int, subsampling: int = 2) -> np.ndarray:
+    """`image` after JPEG compression, ringing at the occlusion's edge and all. subsampling: 2 for colour at half the
+    resolution, 0 for all of it."""
     buffer = io.BytesIO()
-    Image.fromarray(image).save(buffer, "JPEG", quality=quality)
+    Image.fromarray(image).save(buffer, "JPEG", quality=quality, subsampling=subsampling)
     return np.array(Image.open(buffer))
 
 

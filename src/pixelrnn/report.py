@@ -248,10 +248,11 @@ def _clean_grid(alarms: Alarms) -> Grid:
     for method, one in alarms.items():
         mean, low, high = (_text(value, ".2f") for value in one.called_missing)
         interval = "" if math.isnan(one.called_missing.low) else f"{low} to {high}"
-        rows.append((method, [Cell(f"{one.pictures}"), Cell(mean, interval=interval), Cell(f"{one.left_alone}")]))
+        counts = [Cell(f"{count}") for count in (one.altered, one.left_alone)]
+        rows.append((method, [Cell(f"{one.pictures}"), Cell(mean, interval=interval), *counts]))
     return Grid(
         "Photographs with nothing in the way",
-        ["", "method", "n", "missing %", "alone"],
+        ["", "method", "n", "missing %", "altered", "alone"],
         [("clean", rows)] if rows else [],
         CLEAN_NOTE,
     )
@@ -320,7 +321,12 @@ def to_json(results: Results, alarms: Alarms | None = None, settings: Mapping[st
         for name, methods in _calibrations(results).items()
     }
     document["clean"] = {
-        method: {"pictures": one.pictures, "left_alone": one.left_alone, **_figures({"called_missing": one.called_missing})}
+        method: {
+            "pictures": one.pictures,
+            "altered": one.altered,
+            "left_alone": one.left_alone,
+            **_figures({"called_missing": one.called_missing}),
+        }
         for method, one in (alarms or {}).items()
     }
     document |= {"settings": dict(settings or {}), "machine": _machine(), "versions": _versions()}

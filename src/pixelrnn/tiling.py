@@ -190,7 +190,7 @@ def cut(guide: np.ndarray, shape: tuple[int, ...], part: Box) -> np.ndarray:
 
 def _tiles(hole: np.ndarray) -> Iterator[Box]:
     """Overlapping tiles around the holes that hold the end of one; further inside, a finer level has nothing to go by."""
-    whole = _around(_bounds(hole), MARGIN[0], hole.shape)
+    whole = _around(bounds(hole), MARGIN[0], hole.shape)
     rows, columns = (
         sorted({*range(start, max(start + 1, end - TILE), TILE - 2 * FADE), max(start, end - TILE)})
         for start, end in zip(whole[:2], whole[2:], strict=True)
@@ -248,9 +248,13 @@ def shrink(picture: np.ndarray, factor: int) -> np.ndarray:
 
 def _components(missing: np.ndarray) -> list[Box]:
     """Boxes of the connected parts, holes in the same or neighbouring cells of a coarse grid being connected."""
-    cell = max(GRAIN, -(-max(missing.shape) // 256))
+    return sorted(box for box, _ in clusters(missing, max(GRAIN, -(-max(missing.shape) // 256))))
+
+
+def clusters(missing: np.ndarray, cell: int) -> Iterator[tuple[Box, np.ndarray]]:
+    """The connected parts of a mask, pixels in the same or neighbouring cells of `cell` x `cell` being connected: a box around
+    each, and what is missing of it there, bool of the box's size."""
     left = {(int(y), int(x)) for y, x in np.argwhere(any_of(missing, cell))}
-    boxes = []
     while left:
         queue, own = deque([left.pop()]), []
         while queue:
@@ -260,14 +264,18 @@ def _components(missing: np.ndarray) -> list[Box]:
                 if near in left:
                     left.remove(near)
                     queue.append(near)
-        ys, xs = zip(*own, strict=True)
-        rough = Box(min(ys) * cell, min(xs) * cell, (max(ys) + 1) * cell, (max(xs) + 1) * cell)
-        inside = _bounds(missing[rough.slices])
-        boxes.append(Box(*(edge + start for edge, start in zip(inside, rough[:2] * 2, strict=True))))
-    return sorted(boxes)
+        ys, xs = np.array(own).T
+        top, start = int(ys.min()), int(xs.min())
+        cells = np.zeros((ys.max() - top + 1, xs.max() - start + 1), bool)
+        cells[ys - top, xs - start] = True
+        rough = Box(top * cell, start * cell, (top + cells.shape[0]) * cell, (start + cells.shape[1]) * cell)
+        part = missing[rough.slices]
+        part = part & cells.repeat(cell, 0).repeat(cell, 1)[: part.shape[0], : part.shape[1]]
+        inside = bounds(part)
+        yield Box(*(edge + first for edge, first in zip(inside, rough[:2] * 2, strict=True))), part[inside.slices]
 
 
-def _bounds(missing: np.ndarray) -> Box:
+def bounds(missing: np.ndarray) -> Box:
     """The box around the missing pixels, of which there are some."""
     rows, columns = (np.flatnonzero(missing.any(axis=axis)).tolist() for axis in (1, 0))
     return Box(rows[0], columns[0], rows[-1] + 1, columns[-1] + 1)

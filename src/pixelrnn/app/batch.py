@@ -55,7 +55,7 @@ def show(uploads: list[Upload], settings: Settings) -> None:
             before = thumbnail(picture, THUMBNAIL)
             job.stage = FILL
             start = time.perf_counter()
-            result = completer(picture, samples=settings.samples, seed=settings.seed)
+            result = completer(picture, samples=settings.samples, seed=settings.seed, level=settings.level)
             seconds = time.perf_counter() - start
             if not result.mask.any():
                 return Row("nothing painted over was found: left as it is", before)

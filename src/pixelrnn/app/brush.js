@@ -7,7 +7,7 @@ const states = new WeakMap(); // the function below runs at every rerun: what it
 export default function ({ parentElement: root, data, setStateValue }) {
   let s = states.get(root);
   if (!s) {
-    s = { rev: null, marks: [], undone: [], ring: null, corner: null, stroke: null };
+    s = { rev: null, marks: [], finds: [], undone: [], ring: null, corner: null, stroke: null };
     states.set(root, s);
     wire(root, s);
   }
@@ -25,10 +25,40 @@ function open(root, s, data) {
   s.scale = Math.min(1, CANVAS_SIDE / Math.max(width, height));
   canvas.width = Math.max(1, Math.round(width * s.scale));
   canvas.height = Math.max(1, Math.round(height * s.scale));
+  showFinds(root, s, data.finds);
   const found = new Image();
   found.onload = () => { if (s.rev === data.rev) { s.found = found; redraw(root, s); } };
   found.src = data.found;
   refresh(root, s);
+}
+
+// each find has an outline, and a button that takes it or leaves it
+function showFinds(root, s, finds) {
+  root.querySelectorAll(".find").forEach((old) => old.remove());
+  s.finds = finds.map(({ box: [x, y, w, h], taken, sure, tint }, number) => {
+    const frame = document.createElement("div"), button = document.createElement("button"), mask = new Image();
+    frame.className = "find";
+    Object.assign(frame.style, { left: `${(100 * x) / s.width}%`, top: `${(100 * y) / s.height}%`, width: `${(100 * w) / s.width}%`, height: `${(100 * h) / s.height}%` });
+    button.type = "button";
+    button.onpointerdown = (event) => event.stopPropagation(); // or the brush would begin a stroke
+    button.onclick = () => change(root, s, { tool: "find", number });
+    frame.append(button);
+    root.querySelector(".stage").append(frame);
+    mask.onload = () => redraw(root, s);
+    mask.src = tint;
+    return { box: [x, y, w, h], taken, sure, mask, frame, button };
+  });
+}
+
+function labelFinds(s, taken) {
+  s.finds.forEach(({ frame, button, sure }, number) => {
+    const on = taken.has(number);
+    frame.classList.toggle("taken", on);
+    button.textContent = on ? "×" : "+";
+    button.title = `${on ? "Leave this as it is" : "Take this away"} (${sure}% sure that it is painted over)`;
+    button.setAttribute("aria-label", button.title);
+    button.setAttribute("aria-pressed", on);
+  });
 }
 
 function wire(root, s) {
@@ -132,7 +162,15 @@ function redraw(root, s) {
   if (s.found && all[start]?.tool !== "clear") pen.drawImage(s.found, 0, 0, canvas.width, canvas.height);
   pen.fillStyle = pen.strokeStyle = TINT;
   pen.lineCap = pen.lineJoin = "round";
+  const taken = new Set(s.finds.flatMap((find, number) => (find.taken && all[start]?.tool !== "clear" ? [number] : [])));
   for (const mark of all.slice(start + 1)) {
+    if (mark.tool === "find") {
+      const { box, mask } = s.finds[mark.number];
+      if (!taken.delete(mark.number)) taken.add(mark.number);
+      pen.globalCompositeOperation = taken.has(mark.number) ? "source-over" : "destination-out";
+      if (mask.complete) pen.drawImage(mask, ...box.map((value) => value * s.scale));
+      continue;
+    }
     const points = mark.points.map((value) => value * s.scale);
     pen.globalCompositeOperation = mark.tool === "eraser" ? "destination-out" : "source-over";
     if (mark.tool === "box") {
@@ -148,6 +186,7 @@ function redraw(root, s) {
       pen.fill();
     }
   }
+  labelFinds(s, taken);
   pen.globalCompositeOperation = "source-in"; // what was found comes white
   pen.fillRect(0, 0, canvas.width, canvas.height);
 }

@@ -1,7 +1,8 @@
 """The brush: the photograph with what is missing tinted, to be marked by hand; and the marks as a mask.
 
 A mark is a dict with a `tool`: "brush" or "eraser" with a `radius` and `points` [x, y, x, y, ...], "box" with the `points` of
-two corners, "clear", or "detect", which goes back to what was found. Lengths are in pixels of the photograph.
+two corners, "find" with the `number` of something that was found, which is taken if it was left and else left, "clear", or
+"detect", which goes back to what was found. Lengths are in pixels of the photograph.
 """
 
 import math
@@ -13,32 +14,43 @@ from PIL import Image, ImageDraw
 
 from ..errors import PixelRNNError
 from .components import define
+from .figures import Find
 
 Mark = dict[str, Any]
 MAX_MARKS, MAX_NUMBERS = 2000, 400_000  # far more than a hand makes
 _component = define("brush")
 
 
-def brush(revision: str, size: tuple[int, int], photograph: str, found: str) -> list[Mark]:
+def brush(revision: str, size: tuple[int, int], photograph: str, found: str, finds: tuple[Find, ...] = ()) -> list[Mark]:
     """Show the brush and give the marks made on it so far, oldest first.
 
     revision: names the photograph and what was found in it; another one starts without marks. size: width and height in pixels.
     photograph: data URL of a preview. found: data URL of a preview of the mask, white where missing, else transparent.
-    Raises PixelRNNError for marks that no brush makes.
+    finds: what can be taken or left with a tap. Raises PixelRNNError for marks that no brush makes.
     """
     state, key = st.session_state, "brush"
     kept: dict[str, Any] = state.get("marks", {})
     marks: list[Mark] = kept["marks"] if kept.get("rev") == revision else []
-    data = {"rev": revision, "width": size[0], "height": size[1], "image": photograph, "found": found, "marks": marks}
+    offered = [
+        {
+            "box": [one.box.left, one.box.top, *one.box.size],
+            "taken": one.taken,
+            "sure": round(100 * one.confidence),
+            "tint": one.tint,
+        }
+        for one in finds
+    ]
+    shown = {"width": size[0], "height": size[1], "image": photograph, "found": found, "finds": offered}
+    data = {"rev": revision, "marks": marks, **shown}
     sent = _component(key=key, data=data, default={"marks": None}, on_marks_change=lambda: None).marks
     if sent and sent.get("rev") == revision:  # else it is of the photograph before
-        marks = _checked(sent.get("marks"), max(size))
+        marks = _checked(sent.get("marks"), max(size), len(finds))
     state.marks = {"rev": revision, "marks": marks}
     return marks
 
 
-def draw_marks(found: np.ndarray, marks: list[Mark]) -> np.ndarray:
-    """What is missing, bool (H, W), after `marks` were made on what was `found`, bool (H, W)."""
+def draw_marks(found: np.ndarray, marks: list[Mark], finds: tuple[Find, ...] = ()) -> np.ndarray:
+    """What is missing, bool (H, W), after `marks` were made on what was `found`, bool (H, W), of which `finds` are parts."""
     restarts = [number for number, mark in enumerate(marks) if mark["tool"] in ("clear", "detect")]
     start = restarts[-1] if restarts else -1
     if not marks[start + 1 :] and (start < 0 or marks[start]["tool"] == "detect"):
@@ -46,7 +58,14 @@ def draw_marks(found: np.ndarray, marks: list[Mark]) -> np.ndarray:
     blank = start >= 0 and marks[start]["tool"] == "clear"
     canvas = Image.fromarray(np.zeros_like(found) if blank else found).convert("L")
     pen = ImageDraw.Draw(canvas)
+    taken = {number for number, one in enumerate(finds) if one.taken and not blank}
     for mark in marks[start + 1 :]:
+        if mark["tool"] == "find":
+            one = finds[mark["number"]]
+            taken ^= {mark["number"]}
+            place = one.box.left, one.box.top
+            canvas.paste(255 * (mark["number"] in taken), place, Image.fromarray(one.mask.unpack()).convert("L"))
+            continue
         if mark["tool"] == "box":
             (left, right), (top, bottom) = (sorted(map(round, mark["points"][axis::2])) for axis in (0, 1))
             pen.rectangle([left, top, max(left, right - 1), max(top, bottom - 1)], 255)  # Pillow includes the last pixel
@@ -60,7 +79,7 @@ def draw_marks(found: np.ndarray, marks: list[Mark]) -> np.ndarray:
     return np.asarray(canvas) > 0
 
 
-def _checked(marks: object, side: int) -> list[Mark]:
+def _checked(marks: object, side: int, finds: int) -> list[Mark]:
     """Marks as a browser sent them, which may be anything."""
 
     def is_number(value: object) -> bool:
@@ -72,6 +91,8 @@ def _checked(marks: object, side: int) -> list[Mark]:
         tool, points = mark.get("tool"), mark.get("points")
         if tool in ("clear", "detect"):
             return True
+        if tool == "find":
+            return type(mark.get("number")) is int and 0 <= mark["number"] < finds
         if not isinstance(points, list) or not points or len(points) % 2 or not all(map(is_number, points)):
             return False
         return (tool == "box" and len(points) == 4) or (tool in ("brush", "eraser") and is_number(mark.get("radius")))

@@ -24,6 +24,7 @@ class Settings:
     changed: int
     samples: int = 1
     seed: int = 0
+    level: str = "normal"  # of detection.LEVELS
 
 
 @st.cache_resource(show_spinner=False)

@@ -15,10 +15,13 @@ import numpy as np
 from PIL import Image
 
 from ..completion import Completion
+from ..detection import Detection
 from ..image import paste_known, resize
+from ..tiling import Box
 
 BRUSH_SIDE = 768  # the brush is sent again at every stroke; a larger preview would make strokes slow
 PREVIEW_SIDE = 1280
+MOST_FINDS = 12  # are offered to be taken or left, the surest
 HEAT = np.array([[0, 0, 4], [87, 16, 110], [188, 55, 84], [249, 142, 9], [252, 255, 164]])  # dark to bright
 
 
@@ -40,6 +43,17 @@ class PackedMask:
 
 
 @dataclass(frozen=True)
+class Find:
+    """Something that was found, to be taken or left."""
+
+    box: Box
+    mask: PackedMask  # of the box's size
+    taken: bool  # without being asked
+    confidence: float
+    tint: str  # data URL of a PNG of the box, white where missing, else transparent
+
+
+@dataclass(frozen=True)
 class Found:
     """A photograph, and what was found to be missing in it or given as missing."""
 
@@ -48,6 +62,7 @@ class Found:
     source: str  # see Completion.mask_source
     photograph: str  # data URL of a JPEG
     tint: str  # data URL of a PNG, white where missing, else transparent
+    finds: tuple[Find, ...] = ()
 
     @property
     def size(self) -> tuple[int, int]:
@@ -92,14 +107,35 @@ class Completed:
     seconds: float
 
 
-def found(picture: np.ndarray, mask: np.ndarray, source: str, name: str) -> Found:
-    """What the brush starts from; picture uint8 (H, W, 3), mask bool (H, W); `name` tells this photograph from others."""
+def found(picture: np.ndarray, mask: np.ndarray, source: str, name: str, detection: Detection | None = None) -> Found:
+    """What the brush starts from; picture uint8 (H, W, 3), mask bool (H, W); `name` tells this photograph from others.
+    detection: where the mask is of what was found."""
     packed = PackedMask.of(mask)
-    revision = hashlib.sha256(name.encode() + packed.bits).hexdigest()[:16]
-    small = resize(mask, *_fit(mask.shape, BRUSH_SIDE))
-    tint = Image.fromarray(np.stack([np.full_like(small, True), small], axis=2).astype(np.uint8) * np.uint8(255))  # mode LA
+    scale = min(1, BRUSH_SIDE / max(mask.shape))
+    finds = () if detection is None else _finds(detection, scale)
+    boxes = repr([(one.box, one.taken) for one in finds])
+    revision = hashlib.sha256(name.encode() + packed.bits + boxes.encode()).hexdigest()[:16]
     photograph = data_url(resize(picture, *_fit(mask.shape, BRUSH_SIDE)), quality=88)
-    return Found(revision, packed, source, photograph, f"data:image/png;base64,{base64.b64encode(encode(tint)).decode()}")
+    return Found(revision, packed, source, photograph, _tint(mask, scale), finds)
+
+
+def _finds(detection: Detection, scale: float) -> tuple[Find, ...]:
+    """The surest regions, their tints reduced by `scale`."""
+    shown = detection.regions[:MOST_FINDS]
+    tints = [_tint(one.tinted, scale) for one in shown]
+    sure = [one.confidence >= detection.threshold for one in shown]
+    return tuple(
+        Find(one.box, PackedMask.of(one.tinted), taken, one.confidence, tint)
+        for one, taken, tint in zip(shown, sure, tints, strict=True)
+    )
+
+
+def _tint(mask: np.ndarray, scale: float) -> str:
+    """A mask, reduced, as the data URL of a PNG, white where it is True and else transparent."""
+    height, width = (max(1, round(side * scale)) for side in mask.shape)
+    small = resize(mask, width, height)
+    tint = Image.fromarray(np.stack([np.full_like(small, True), small], axis=2).astype(np.uint8) * np.uint8(255))  # mode LA
+    return f"data:image/png;base64,{base64.b64encode(encode(tint)).decode()}"
 
 
 def completed(picture: np.ndarray, result: Completion, seconds: float) -> Completed:

@@ -9,6 +9,7 @@ import streamlit as st
 from PIL import Image
 
 from ..checkpoint import find_weights
+from ..detection import LEVELS
 from ..errors import PixelRNNError
 from ..weights import DEFAULT, EXPECTED, SHARP, bundled_weights
 from . import batch, single
@@ -81,8 +82,10 @@ def _choose_settings() -> Settings | None:
         samples = st.slider("Number of candidates", 1, 8, 1, help=about)
         about = "Another number, other candidates; the same number, the same ones."
         seed = int(st.number_input("Seed", 0, 2**31 - 1, 0, help=about))
+    about = "Strict alters next to nothing in vain. Eager misses next to nothing, and finds more that is none."
+    level = st.selectbox("What counts as painted over", list(LEVELS), 1, format_func=str.capitalize, help=about)
     st.caption(PRIVACY)
-    return Settings(path, changed, samples, seed)
+    return Settings(path, changed, samples, seed, level)
 
 
 def _short(path: Path) -> str:

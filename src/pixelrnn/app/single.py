@@ -64,7 +64,7 @@ def _choose_mask(upload: Upload) -> Upload | None:
 def _find(upload: Upload, mask_file: Upload | None, completer: Completer, settings: Settings, bar: DeltaGenerator) -> Found:
     """What is missing before anything is marked by hand. Its job goes on to complete that."""
     state = st.session_state
-    key = (upload.key, mask_file and mask_file.key, settings.path, settings.changed)
+    key = (upload.key, mask_file and mask_file.key, settings.path, settings.changed, settings.level)
     if state.get("found", (None, None))[0] == key:
         known: Found = state.found[1]
         return known
@@ -75,13 +75,17 @@ def _find(upload: Upload, mask_file: Upload | None, completer: Completer, settin
         picture = upload.decode()
         job.stage = LOOK
         start = time.perf_counter()
-        mask, source = (mask_file.decode_mask(), "given") if mask_file else completer.detect(picture)
+        seen = None if mask_file else completer.detect(picture, settings.level)
+        if seen is None:
+            mask, source = mask_file.decode_mask(), "given"  # type: ignore[union-attr]
+        else:
+            mask, source = seen.tinted, completer.source
         if mask.shape != picture.shape[:2]:
             raise PixelRNNError(
                 f"the mask is {mask.shape[1]} × {mask.shape[0]}, the picture {picture.shape[1]} × {picture.shape[0]}. "
                 "Upload a mask of that size."
             )
-        job.shared = found(picture, mask, source, upload.key)
+        job.shared = found(picture, mask, source, upload.key, seen)
         if not mask.any() or (kept.get("rev") == job.shared.revision and kept["marks"]):
             return None
         return _fill(job, picture, mask, source, completer, settings, start)
@@ -99,14 +103,14 @@ def _find(upload: Upload, mask_file: Upload | None, completer: Completer, settin
 def _mark(seen: Found, head: DeltaGenerator) -> tuple[list[Mark], list[Mark] | None]:
     """The marks made on the brush, and those that are to be completed; None where there is nothing to complete yet."""
     state = st.session_state
-    marks = brush(seen.revision, seen.size, seen.photograph, seen.tint)
+    marks = brush(seen.revision, seen.size, seen.photograph, seen.tint, seen.finds)
     if state.get("asked", {}).get("rev") != seen.revision:
         state.asked = {"rev": seen.revision, "marks": [] if seen.mask.unpack().any() else None}
 
     def ask() -> None:
         state.asked = {"rev": seen.revision, "marks": marks}
 
-    share = float(draw_marks(seen.mask.unpack(), marks).mean())
+    share = float(draw_marks(seen.mask.unpack(), marks, seen.finds).mean())
     with head:
         fresh = marks != state.asked["marks"] and share > 0
         st.caption(f"{100 * share:.3g}% is marked" if share else "Nothing is marked", width="content")
@@ -123,7 +127,7 @@ def _complete(
 
         def work(job: Job) -> Completed:
             job.stage = READ
-            picture, mask = upload.decode(), draw_marks(seen.mask.unpack(), marks)
+            picture, mask = upload.decode(), draw_marks(seen.mask.unpack(), marks, seen.finds)
             return _fill(job, picture, mask, "given" if marks else seen.source, completer, settings, time.perf_counter())
 
         job = _job(key, work)
@@ -161,6 +165,11 @@ def _job(key: Any, work: Callable[[Job], Any]) -> Job:
 def _nothing_yet(seen: Found) -> None:
     if seen.source == "given":
         st.info("The mask has no white in it: nothing was marked, so nothing was changed.")
+    elif seen.finds:
+        st.info(
+            "Nothing was found for sure, so nothing was changed. What may be painted over is outlined: tap + to take it away, "
+            "then press Complete. Or brush over what is in the way."
+        )
     else:
         st.info(
             "Nothing painted over was found, so nothing was changed. If something real is in the way, such as a person or a "

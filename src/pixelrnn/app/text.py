@@ -7,8 +7,9 @@ INTRODUCTION = (
     "other pixel stays as it is."
 )
 HOW_IT_WORKS = """
-1. **It looks for what is missing.** Flat colours, noise, stripes and pieces of other pictures are found without help and
-   tinted. A real object, such as a person or a chair, is part of the photograph: brush over it.
+1. **It looks for what is painted over.** Flat colours, noise, stripes, words, scribbles and pieces of other pictures are
+   found without help. What is sure is tinted and filled in. What is in doubt is outlined: tap + to take it, × to leave it. A
+   real object, such as a person or a chair, is part of the photograph: brush over it.
 2. **It fills that in.** A network that was trained on photographs of bedrooms scans the picture along rows and columns and
    draws what could be there. Known pixels come back exactly as they were.
 3. **It says how sure it is.** The uncertainty shows, in grey levels, how far off a filled pixel typically is.

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from .base import CompletionModel, Prediction
+from .base import EVIDENCE, CompletionModel, Prediction, evidence
 from .convlstm import ConvLSTMCell, ConvLSTMScan
 from .layers import Block, ChannelNorm, GatedScan, pad_to_multiple, pull_push
 from .registry import register
@@ -127,19 +127,21 @@ def _blocks(channels: int, depth: int) -> nn.Sequential:
 class Detector(nn.Module):
     """Sees an occlusion: a U-Net says roughly where, two convolutions at half the resolution find its edge to the pixel.
 
-    (B, 3, H, W) in [0, 1] with sides that are multiples of 16 to logits (B, 1, H, W), above 0 where more likely covered.
+    (B, 3, H, W) in [0, 1] and its `evidence` (B, 4, H, W), with sides that are multiples of `multiple`, to logits (B, 1, H, W),
+    above 0 where more likely covered.
     """
 
     def __init__(self, widths: tuple[int, ...], depths: tuple[int, ...]) -> None:
         super().__init__()
         head = nn.Sequential(ChannelNorm(widths[0]), nn.Conv2d(widths[0], 4 * 8, 1), nn.PixelShuffle(2))
-        self.rough = UNet(5, widths, depths, 4, nn.Identity(), head, kernel_size=1)  # to (B, 8, H/2, W/2)
-        self.fine = nn.Conv2d(5, 16, 6, stride=2, padding=2, bias=False)
+        self.rough = UNet(3 + EVIDENCE, widths, depths, 4, nn.Identity(), head, kernel_size=1)  # to (B, 8, H/2, W/2)
+        self.fine = nn.Conv2d(3 + EVIDENCE, 16, 6, stride=2, padding=2, bias=False)
         self.merge = nn.Conv2d(8, 16, 3, padding=1)
         self.edge = nn.Sequential(nn.GELU(), nn.Conv2d(16, 4, 3, padding=1), nn.PixelShuffle(2))
+        self.multiple = self.rough.multiple
 
-    def forward(self, image: torch.Tensor) -> torch.Tensor:
-        x = torch.cat([image, steepness(image)], dim=1)  # (B, 5, H, W)
+    def forward(self, image: torch.Tensor, seen: torch.Tensor) -> torch.Tensor:
+        x = torch.cat([image, seen], dim=1)  # (B, 7, H, W)
         logits: torch.Tensor = self.edge(self.fine(x) + self.merge(self.rough(x)))
         return logits
 
@@ -155,7 +157,7 @@ SCANS: dict[str, Callable[[int, int], nn.Module]] = {
 @dataclass(frozen=True)
 class OptimizedPixelRNNConfig:
     """widths, depths: features and blocks on the grids of the network that fills, of 1/stride, 1/(2 stride), ... of the
-    picture. detector_widths, detector_depths: those of 1/4, 1/8 and 1/16 of the one that detects. scan: the recurrence amid the
+    picture. detector_widths, detector_depths: those of 1/4, 1/8, ... of the one that detects. scan: the recurrence amid the
     blocks of the coarsest grid; "lstm", over the rows and then the columns, is a ConvLSTM whose state-to-state kernel is 1 x 1;
     "convlstm" has one of 3 x 3; "gru" and "none". scan_hidden: its features. head_features: at full resolution, before the last
     convolution. smooth_start: begin from a smooth fill and learn what is missing from it, else from black and learn all of it.
@@ -164,23 +166,12 @@ class OptimizedPixelRNNConfig:
     widths: tuple[int, ...] = (48, 96, 192, 384)
     depths: tuple[int, ...] = (1, 2, 3, 12)
     stride: int = 2
-    detector_widths: tuple[int, ...] = (24, 48, 64)
-    detector_depths: tuple[int, ...] = (1, 1, 2)
+    detector_widths: tuple[int, ...] = (24, 48, 64, 96)
+    detector_depths: tuple[int, ...] = (2, 2, 2, 2)
     scan: str = "lstm"
     scan_hidden: int = 128
     head_features: int = 8
     smooth_start: bool = True
-
-
-def steepness(image: torch.Tensor) -> torch.Tensor:
-    """How much each pixel differs from the next to its right and below, the largest of the channels: (B, 3, H, W) in [0, 1] to
-    (B, 2, H, W) in [0, 1], logarithmic, with 0 for equal ones and 1/8 for one grey level.
-
-    What people paint is often exactly flat, which no photograph is for long; a linear filter hardly sees so small a difference.
-    """
-    right = F.pad(image[..., :, 1:] - image[..., :, :-1], (0, 1))
-    below = F.pad(image[..., 1:, :] - image[..., :-1, :], (0, 0, 0, 1))
-    return torch.cat([torch.log2(1 + 255 * step.abs().amax(dim=1, keepdim=True)) / 8 for step in (right, below)], dim=1)
 
 
 @register("optimized_pixelrnn", OptimizedPixelRNNConfig)
@@ -212,9 +203,11 @@ class OptimizedPixelRNN(CompletionModel):
             nn.init.normal_(last.weight, std=1e-3)
             nn.init.zeros_(last.bias)  # type: ignore[arg-type]
 
-    def detect(self, image: torch.Tensor) -> torch.Tensor:
+    def detect(self, image: torch.Tensor, seen: torch.Tensor | None = None) -> torch.Tensor:
         height, width = image.shape[-2:]
-        logits: torch.Tensor = self.detector(pad_to_multiple(image, self.detector.rough.multiple))
+        seen = evidence(image) if seen is None else seen
+        image, seen = (pad_to_multiple(part, self.detector.multiple) for part in (image, seen))
+        logits: torch.Tensor = self.detector(image, seen)
         return logits[..., :height, :width]
 
     def fill(

@@ -59,7 +59,9 @@ def read_tensors(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     if isinstance(header, dict) and "sha256" in header and header.pop("sha256") != checksum(header, tensors):
         raise PixelRNNError(f"{path}: damaged: its checksum does not hold. Train or download the weights again.")
     if isinstance(header, dict) and header.pop("detector", None) == DETECTOR:
-        tensors |= read_tensors(FOLDER / f"{DETECTOR}.safetensors")[1]
+        shared, more = read_tensors(FOLDER / f"{DETECTOR}.safetensors")
+        tensors |= more
+        header["config"] |= {key: value for key, value in shared["config"].items() if key.startswith("detector_")}
     return header, tensors
 
 

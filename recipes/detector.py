@@ -1,0 +1,259 @@
+"""Train the detector on photographs of the sizes that people have: python recipes/detector.py OUT PHOTOGRAPHS... [--minutes M]
+
+A third or more are left untouched, half of these with marked taste for what was taken for paint before (--hard, a JSON file of
+share found by path); the others get an overlay at their own size, are compressed, and are reduced as `detection` does. Small
+photographs are enlarged now and then, with grain and sharpening, to stand for large ones. Stops and goes on: OUT/last.pt.
+The result is OUT/bedrooms-detector.safetensors.
+"""
+
+import argparse
+import copy
+import json
+import math
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+import numpy as np
+import torch
+from PIL import Image, ImageFilter
+from safetensors.torch import load_file
+from torch.utils.data import DataLoader, IterableDataset
+
+from pixelrnn import checkpoint, create_model
+from pixelrnn.detection import DETECT_SIDE
+from pixelrnn.evidence import evidence, reduced
+from pixelrnn.image import grow, list_images, read_image, to_float
+from pixelrnn.losses import mask_loss
+from pixelrnn.occluders import jpeg
+from pixelrnn.overlays import COVERED, SMALL, draw, overlay
+
+DATA = (
+    "photographs, research use: 369 bedrooms of the Houses dataset (Ahmed and Moustafa 2016), 4,515 bedrooms and 2,600 other "
+    "rooms of Places365"
+)
+CROP, BATCH = 256, 12
+EDGES = 0.06  # of the height, at the top and the bottom of listings, where agencies write their names
+
+
+class Photographs(IterableDataset[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]):
+    """Endless crops (image (3, CROP, CROP), evidence (4, CROP, CROP), mask (1, CROP, CROP))."""
+
+    def __init__(self, pictures: list[np.ndarray], hard: np.ndarray, seed: int) -> None:
+        self.pictures, self.seed = pictures, seed
+        large = np.array([max(picture.shape) > 300 for picture in pictures])
+        even = large / max(1, large.sum()) + 0.8 * ~large / max(1, (~large).sum())
+        self.even = even / even.sum()  # half of them large, however few there are
+        self.hard = self.even * np.clip(hard, 1e-6, 0.03)
+        self.hard /= self.hard.sum()
+
+    def __iter__(self) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
+        info = torch.utils.data.get_worker_info()
+        rng = np.random.default_rng([self.seed, info.id if info else 0])
+        while True:
+            yield self.one(rng)
+
+    def one(self, rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        clean = rng.random() < 0.38
+        picture = self.pictures[rng.choice(len(self.pictures), p=self.hard if clean and rng.random() < 0.5 else self.even)]
+        if rng.random() < 0.5:
+            picture = picture[:, ::-1]
+        shape, window, factor = _window(rng, picture.shape)
+        foreign = drawn = None
+        cover = np.zeros(shape, np.float32)
+        if not clean:
+            drawn = draw(rng, *shape)
+            cover, window = drawn[1], _towards(rng, window, drawn[1])
+        native = _at_size(rng, picture, shape, window)
+        if not clean:
+            if rng.random() < 0.1:
+                other = self.pictures[rng.choice(len(self.pictures), p=self.even)]
+                size = native.shape[1], native.shape[0]
+                foreign = np.asarray(Image.fromarray(np.ascontiguousarray(other)).resize(size, Image.Resampling.BICUBIC))
+            native, cover = overlay(rng, native, foreign, (drawn[0], cover[window]))
+        else:
+            cover = cover[window]
+        if rng.random() < 0.12:  # resized after it was painted over
+            scale = rng.uniform(0.6, 1.5)
+            size = max(CROP, round(native.shape[1] * scale)), max(CROP, round(native.shape[0] * scale))
+            native = np.asarray(Image.fromarray(native).resize(size, Image.Resampling(int(rng.choice([1, 2, 3])))))
+            cover = np.asarray(Image.fromarray(cover).resize(size, Image.Resampling.BILINEAR))
+        if rng.random() < 0.75:
+            native = jpeg(np.ascontiguousarray(native), int(rng.integers(65, 97)), subsampling=int(rng.choice([0, 2, 2])))
+        if native.shape[0] != native.shape[1] or max(native.shape) > CROP * factor:
+            factor = max(factor, native.shape[0] / CROP, native.shape[1] / CROP)
+        image, seen = reduced(native, CROP, CROP), evidence(native, CROP, CROP)
+        covered = np.asarray(Image.fromarray(cover).resize((CROP, CROP), Image.Resampling.BOX))
+        mask = covered > (COVERED if factor < 1.2 else 0.25)
+        if drawn is not None and drawn[0] in SMALL:
+            mask = grow(mask, 1)  # what is thin is found more surely, and filled with the edges that are half covered
+        return torch.from_numpy(to_float(image)), torch.from_numpy(seen), torch.from_numpy(mask[None].astype(np.float32))
+
+
+def _window(rng: np.random.Generator, shape: tuple[int, ...]) -> tuple[tuple[int, int], tuple[slice, slice], float]:
+    """The size of the photograph that `shape` stands for, the window of it that is used, and by how much that is reduced."""
+    least = CROP / min(shape[:2])
+    if max(shape) > 300:
+        scale = rng.choice(
+            [1.0, rng.uniform(min(1, max(least, 0.62)), 1), np.exp(rng.uniform(0, np.log(3)))], p=[0.4, 0.15, 0.45]
+        )
+    else:
+        scale = rng.choice([1.0, np.exp(rng.uniform(0, np.log(5)))], p=[0.5, 0.5])
+    height, width = (max(CROP, round(side * max(least, scale))) for side in shape[:2])
+    most = min(height, width) / CROP
+    factor = min(most, max(1.0, max(height, width) / DETECT_SIDE))
+    if rng.random() < 0.25:  # as in a nearer look, or from further away
+        factor = np.exp(rng.uniform(0, np.log(max(1, min(most, 2 * factor)))))
+    side = int(CROP * factor)
+    top, left = rng.integers(0, height - side, endpoint=True), rng.integers(0, width - side, endpoint=True)
+    return (height, width), (slice(top, top + side), slice(left, left + side)), factor
+
+
+def _towards(rng: np.random.Generator, window: tuple[slice, slice], cover: np.ndarray) -> tuple[slice, slice]:
+    """Most of the time a window that holds something covered."""
+    rows, side = np.flatnonzero(cover.any(axis=1)), window[0].stop - window[0].start
+    if not len(rows) or rng.random() < 0.25:
+        return window
+    y = rng.choice(rows)
+    x = rng.choice(np.flatnonzero(cover[y]))
+    top, left = (
+        int(np.clip(middle - rng.integers(0, side), 0, length - side))
+        for middle, length in zip((y, x), cover.shape, strict=True)
+    )
+    return slice(top, top + side), slice(left, left + side)
+
+
+def _at_size(rng: np.random.Generator, picture: np.ndarray, shape: tuple[int, int], window: tuple[slice, slice]) -> np.ndarray:
+    """The `window` of the photograph as it were of `shape`: sharpened and grained where it is enlarged, in other light, clipped
+    and compressed once before."""
+    scale = shape[0] / picture.shape[0], shape[1] / picture.shape[1]
+    box = (window[1].start / scale[1], window[0].start / scale[0], window[1].stop / scale[1], window[0].stop / scale[0])
+    size = window[1].stop - window[1].start, window[0].stop - window[0].start
+    image = Image.fromarray(np.ascontiguousarray(picture))
+    if scale == (1.0, 1.0):
+        image = image.crop(tuple(int(edge) for edge in box))
+    else:
+        image = image.resize(size, Image.Resampling.LANCZOS if rng.random() < 0.5 else Image.Resampling.BICUBIC, box=box)
+        if max(scale) > 1.2 and rng.random() < 0.7:
+            image = image.filter(ImageFilter.UnsharpMask(max(scale) * rng.uniform(0.4, 1), int(rng.uniform(50, 250)), 0))
+    pixels = np.asarray(image)
+    if rng.random() < 0.35:  # light: what is bright or dark is clipped, as in many photographs
+        gain, lift = rng.uniform(0.8, 1.6), rng.uniform(-40, 25)
+        pixels = np.clip(pixels * np.float32(gain) + np.float32(lift), 0, 255).astype(np.uint8)
+    if rng.random() < (0.6 if max(scale) > 1.2 else 0.15):
+        pixels = grained(rng, pixels)
+    if rng.random() < 0.3:
+        pixels = jpeg(pixels, int(rng.integers(70, 96)))
+    if rng.random() < 0.02:
+        few = Image.fromarray(pixels).quantize(int(rng.choice([16, 32, 64])), dither=Image.Dither(int(rng.choice([0, 3]))))
+        pixels = np.asarray(few.convert("RGB"))
+    return pixels
+
+
+GRAIN = np.random.default_rng(0).normal(0, 1, (1024, 1024)).astype(np.float32)
+
+
+def grained(rng: np.random.Generator, pixels: np.ndarray) -> np.ndarray:
+    """With a sensor's noise, finer or coarser, stronger in the shade or not."""
+    grain = np.roll(GRAIN, tuple(rng.integers(0, 1024, 2)), (0, 1))
+    if rng.random() < 0.5:
+        grain = (grain + np.roll(grain, 1, 0) + np.roll(grain, 1, 1) + np.roll(grain, (1, 1), (0, 1))) / 2
+    height, width = pixels.shape[:2]
+    grain = np.tile(grain, (-(-height // 1024), -(-width // 1024)))[:height, :width, None] * np.float32(rng.uniform(0.4, 5))
+    return np.clip(np.rint(pixels + grain), 0, 255).astype(np.uint8)
+
+
+def photographs(folders: list[Path]) -> tuple[list[Path], list[np.ndarray]]:
+    """All, without the edges of the larger ones."""
+    paths = [path for folder in folders for path in list_images(folder)]
+    pictures = [read_image(path) for path in paths]
+    return paths, [trimmed(picture) if max(picture.shape) > 300 else picture for picture in pictures]
+
+
+def trimmed(picture: np.ndarray) -> np.ndarray:
+    edge = round(EDGES * len(picture))
+    return picture[edge : len(picture) - edge]
+
+
+def write(out: Path, detector: torch.nn.Module, count: int, step: int, spent: float) -> None:
+    model = create_model("optimized_pixelrnn")
+    model.detector = detector
+    about = {
+        "recipe": "recipes/detector.py",
+        "steps": step,
+        "minutes": round(spent / 60, 1),
+        "photographs": count,
+        "data": DATA,
+    }
+    checkpoint.save(out / "bedrooms-detector.safetensors", model, about, part="detector")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("photographs", type=Path, nargs="+")
+    parser.add_argument("--minutes", type=float, default=80)
+    parser.add_argument("--start", type=Path)
+    parser.add_argument("--hard", type=Path)
+    parser.add_argument("--leave", type=Path, help="file of names, one a line, that are for validation")
+    parser.add_argument("--rate", type=float, default=2e-3)
+    parser.add_argument("--workers", type=int, default=1)
+    args = parser.parse_args()
+    args.out.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(0)
+    paths, pictures = photographs(args.photographs)
+    left = set(args.leave.read_text().split()) if args.leave else set()
+    kept = [i for i, path in enumerate(paths) if path.name not in left]
+    shares = json.loads(args.hard.read_text()) if args.hard else {}
+    hard = np.array([shares.get(paths[i].name, 0.0) for i in kept])
+    print(f"{len(kept)} photographs, {int((hard > 5e-4).sum())} of them hard", flush=True)
+
+    model = create_model("optimized_pixelrnn")
+    detector = model.detector.to(memory_format=torch.channels_last)  # type: ignore[union-attr, operator]
+    if args.start:
+        detector.load_state_dict({key.removeprefix("detector."): value for key, value in load_file(args.start).items()})
+    average = copy.deepcopy(detector).requires_grad_(False)
+    optimizer = torch.optim.Adam(detector.parameters(), lr=args.rate, betas=(0.9, 0.98))
+    step, spent, running = 0, 0.0, math.nan
+    last = args.out / "last.pt"
+    if last.exists():
+        state: dict[str, Any] = torch.load(last, weights_only=True)
+        detector.load_state_dict(state["detector"])
+        average.load_state_dict(state["average"])
+        optimizer.load_state_dict(state["optimizer"])
+        step, spent = state["step"], state["spent"]
+    data = Photographs([pictures[i] for i in kept], hard, seed=step)
+    load = iter(DataLoader(data, batch_size=BATCH, num_workers=args.workers, prefetch_factor=4 if args.workers else None))
+    began = time.monotonic() - spent
+    while (spent := time.monotonic() - began) < 60 * args.minutes:
+        part = spent / (60 * args.minutes)
+        for group in optimizer.param_groups:
+            group["lr"] = args.rate * min(1.0, step / 200 + 0.01) * (0.5 + 0.5 * math.cos(math.pi * part)) + 1e-6
+        image, seen, mask = next(load)
+        logits = detector(*(x.contiguous(memory_format=torch.channels_last) for x in (image, seen)))
+        loss = mask_loss(logits, mask)
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(detector.parameters(), 1.0)
+        optimizer.step()
+        step += 1
+        with torch.no_grad():
+            for slow, fast in zip(average.parameters(), detector.parameters(), strict=True):
+                slow.lerp_(fast, 1 - min(0.998, (1 + step) / (10 + step)))
+        running = loss.item() if math.isnan(running) else 0.98 * running + 0.02 * loss.item()
+        if step % 25 == 0:
+            print(f"step {step} of minute {spent / 60:.1f}: loss {running:.4f}", flush=True)
+        if step % 200 == 0:
+            state = {"detector": detector.state_dict(), "average": average.state_dict(), "optimizer": optimizer.state_dict()}
+            torch.save(state | {"step": step, "spent": spent}, last.with_suffix(".new"))
+            last.with_suffix(".new").replace(last)
+            write(args.out, average, len(kept), step, spent)
+    write(args.out, average, len(kept), step, spent)
+
+
+if __name__ == "__main__":
+    main()
