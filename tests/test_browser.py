@@ -119,6 +119,29 @@ def test_a_photograph_is_marked_with_the_mouse_completed_and_downloaded(
     assert not files["room_uncertainty.png"][~mask].any()
 
 
+def test_what_was_found_is_left_and_taken_again_with_its_button(visit: Open, occluded: list[np.ndarray]) -> None:
+    me = visit()
+    me.upload(("room.png", encode(occluded[0])))
+    me.wait_for_completion()
+    found = me.tint()
+    button = me.page.locator(".find button").first
+    assert button.get_attribute("aria-pressed") == "true"
+    button.click()
+    me.wait_for("has changed since")
+    assert not me.tint()[SQUARE].any()
+    assert button.get_attribute("aria-pressed") == "false"
+    me.drag((0.6, 0.9), (0.9, 0.9))  # strokes go on beside it
+    button.focus()
+    me.page.keyboard.press("Enter")
+    tint = me.tint()
+    assert (tint[SQUARE] == found[SQUARE]).all()
+    assert tint[230, 170:220].all()
+    me.press("Undo")
+    assert not me.tint()[SQUARE].any()
+    me.complete()
+    assert not (unpack(me.download("Download all (ZIP)"))["room_mask.png"][SQUARE]).any()
+
+
 def test_box_clear_and_detect_again_do_what_they_say(visit: Open, occluded: list[np.ndarray]) -> None:
     me = visit()
     me.upload(("room.png", encode(occluded[1])))
@@ -324,8 +347,7 @@ def test_marks_on_a_large_photograph_are_made_at_its_own_resolution(visit: Open,
     large = np.array(Image.fromarray(rooms[0]).resize((1600, 1600), Image.Resampling.BICUBIC))
     me = visit()
     me.upload(("large.png", encode(large)))
-    me.wait_for("% is marked")  # of a clean room, so falsely
-    me.press("Clear")
+    me.wait_for("nothing was changed")
     me.choose("Box")
     me.drag((0.25, 0.25), (0.5, 0.5))
     me.complete()

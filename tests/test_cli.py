@@ -238,6 +238,16 @@ def test_evaluate_prints_methods_beside_each_other_and_writes_json_and_html(plac
     assert "<html" in Path("r.html").read_text()
 
 
+def test_clean_photographs_alone_are_evaluated_and_nothing_is_an_error(place, pixelrnn):
+    code, said, _ = pixelrnn("evaluate", "--clean", "photos", "--weights", "weights.safetensors")
+    assert code == 0
+    assert "altered" in said
+    assert "hole" not in said
+    code, _, errors = pixelrnn("evaluate", "--weights", "weights.safetensors")
+    assert code == 2
+    assert "nothing to evaluate on" in errors
+
+
 def test_the_commands_help_names_every_command():
     result = subprocess.run([sys.executable, "-m", "pixelrnn", "--help"], capture_output=True, text=True, check=True)
     for command in ("complete", "train", "evaluate", "occlude", "demo-data", "models"):

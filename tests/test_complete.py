@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -107,7 +108,15 @@ def test_json_is_one_line_a_picture_and_a_bad_file_gives_exit_code_1(place, comp
     assert (found["width"], found["height"], found["error"], found["mask_source"]) == (SIDE, SIDE, None, "detected")
     assert found["missing"] == pytest.approx(HOLE.mean(), rel=0.1)
     assert found["output"] == "done/found.png"
+    (region,) = [one for one in found["regions"] if one["kept"]]
+    rows, columns = np.nonzero(HOLE)
+    left, top, width, height = region["box"]
+    corners = np.array([left, top, left + width, top + height])
+    assert np.abs(corners - [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]).max() <= 2
+    assert region["pixels"] == pytest.approx(HOLE.sum(), rel=0.1)
+    assert 0.6 <= region["confidence"] <= 1
     assert whole["missing"] == 0
+    assert not any(one["kept"] for one in whole["regions"])
     for one in told.values():
         assert one["seconds"] >= 0
 
@@ -120,6 +129,19 @@ def test_a_picture_with_nothing_missing_comes_back_as_it_is_and_the_summary_says
     assert "pixelrnn app" in said
     assert said.count("\n") == 1
     np.testing.assert_array_equal(read_image("b.png"), room)
+
+
+def test_the_summary_says_how_much_was_found_in_how_many_regions_and_where(place, complete):
+    code, said, _ = complete("occluded.png", "-o", "b.png")
+    assert code == 0
+    assert re.search(r"b\.png  \((8\.\d|9(\.\d)?)% missing, detected: 1 region of \d+ x \d+ at \d+,\d+\)", said)
+
+
+def test_how_sure_a_find_must_be_is_one_of_three_words(place, complete):
+    code, _, errors = complete("a.png", "-o", "b.png", "--detect", "sloppy")
+    assert code == 2
+    assert "--detect sloppy: expected strict, normal, eager" in errors
+    assert not Path("b.png").exists()
 
 
 def test_a_picture_that_is_missing_as_a_whole_is_an_error(place, complete):

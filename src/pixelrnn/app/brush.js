@@ -213,7 +213,8 @@ function onKey(root, s, event) {
   else if (moves[key]) {
     const [x, y] = s.ring ?? [s.width / 2, s.height / 2], far = Math.max(1, radius(root, s) / (event.shiftKey ? 4 : 1));
     s.ring = [Math.min(s.width, Math.max(0, x + moves[key][0] * far)), Math.min(s.height, Math.max(0, y + moves[key][1] * far))];
-  } else if (key === " " || key === "enter") {
+  } else if (event.target !== event.currentTarget) return; // a find's button, which these two press
+  else if (key === " " || key === "enter") {
     s.ring ??= [s.width / 2, s.height / 2];
     if (tool(root) !== "box") change(root, s, begin(root, s, s.ring));
     else if (!s.corner) s.corner = s.ring;
