@@ -137,6 +137,15 @@ def test_the_summary_says_how_much_was_found_in_how_many_regions_and_where(place
     assert re.search(r"b\.png  \((8\.\d|9(\.\d)?)% missing, detected: 1 region of \d+ x \d+ at \d+,\d+\)", said)
 
 
+def test_the_summary_of_a_folder_says_in_how_many_nothing_was_found(place, complete):
+    Path("photos").mkdir()
+    for name, source in (("a", "a.png"), ("b", "occluded.png")):
+        (place / "photos" / f"{name}.png").write_bytes(Path(source).read_bytes())
+    code, said, _ = complete("photos", "-o", "done", "--detect", "strict")
+    assert code == 0
+    assert "2 of 2 pictures completed in done; in 1 nothing was missing, so they are unchanged" in said
+
+
 def test_how_sure_a_find_must_be_is_one_of_three_words(place, complete):
     code, _, errors = complete("a.png", "-o", "b.png", "--detect", "sloppy")
     assert code == 2

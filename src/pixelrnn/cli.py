@@ -214,6 +214,7 @@ def complete(
         say(f"{weights}: weights of {completer.name}")
     failures: list[str] = []
     done: list[tuple[Path, Path]] = []
+    unchanged: list[Path] = []
 
     options: dict[str, Any] = {"grown": grow, "level": detect, "samples": samples, "seed": seed, "temperature": temperature}
 
@@ -229,6 +230,8 @@ def complete(
             failures.append(told["error"])
         else:
             done.append((path, target))
+            if not told["missing"]:
+                unchanged.append(path)
         if as_json:
             import json
 
@@ -248,7 +251,8 @@ def complete(
         for path, target in progress.track(plan, description="Completing") if progress is not None and several else plan:
             one(path, target)
     if several:
-        say(f"{len(done)} of {len(plan)} pictures completed" + (f" in {out or 'outputs'}" if done else ""))
+        whole = f"; in {len(unchanged)} nothing was missing, so they are unchanged" if unchanged else ""
+        say(f"{len(done)} of {len(plan)} pictures completed" + (f" in {out or 'outputs'}" if done else "") + whole)
     if sheet is not None and done:
         from . import report
 
