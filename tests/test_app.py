@@ -60,7 +60,7 @@ class Stub:
         return Output(np.full_like(image, self.shade / 255), deviation)
 
     def detect(self, image: np.ndarray, seen: np.ndarray) -> np.ndarray:
-        return np.where(image.max(axis=0) < 0.1, np.float32(5), np.float32(-5))
+        return np.where(image.max(axis=0) < 0.1, np.float32(40), np.float32(-5))
 
 
 class Page:
@@ -236,13 +236,13 @@ def test_marks_survive_a_rerun_and_other_weights_but_not_another_photograph(star
 def test_a_find_in_doubt_is_not_filled_in_but_offered_and_taken_with_a_tap(
     start: Start, stub: type[Stub], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(detection, "BIAS", -100)
+    monkeypatch.setattr(detection.Region, "confidence", 0.4)
     shown = start("seeing.pth").upload(encode(OCCLUDED))
     assert "Nothing was found for sure" in shown.text()
     assert stub.runs == 0
     (find,) = shown.component("brush")["finds"]
     assert not find["taken"]
-    assert 0 <= find["sure"] < 50
+    assert find["sure"] == 40
     x, y, width, height = find["box"]
     rows, columns = np.nonzero(SQUARE)
     assert (x, y, x + width, y + height) == (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)

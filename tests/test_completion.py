@@ -28,7 +28,7 @@ class Grey:
         return Output(np.full_like(image, 0.5), deviation if self.knows else None)
 
     def detect(self, image, seen):
-        return np.where(image.max(axis=0) == 0, 5.0, self.elsewhere).astype(np.float32)
+        return np.where(image.max(axis=0) == 0, 40.0, self.elsewhere).astype(np.float32)
 
 
 @pytest.fixture
@@ -73,7 +73,7 @@ class Sees(Grey):
 
     def __init__(self, mask: np.ndarray) -> None:
         super().__init__()
-        self.logits = np.where(mask, 5.0, -5.0).astype(np.float32)
+        self.logits = np.where(mask, 40.0, -5.0).astype(np.float32)
 
     def detect(self, image, seen):
         return self.logits

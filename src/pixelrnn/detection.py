@@ -14,34 +14,30 @@ import numpy as np
 from .errors import PixelRNNError
 from .evidence import evidence, reduced
 from .image import grow, resize, to_float
-from .paint import trace
+from .paint import squared, trace
 from .tiling import Box, bounds, clusters
 
 DETECT_SIDE = 768  # pixels, of the reduced picture in which paint is looked for first
 NEAR_SIDE = 512  # of what is looked at again
-# Of the odds that a region is paint: a logistic regression on `traits`, by recipes/confidence.py
-TRAITS = (
-    ("mean of the upper half of the logits", 0.667),
-    ("highest logit", 0.0),
-    ("log10 of the pixels in the view", 0.0),
-    ("log10 of the share of the picture", 0.0),
-    ("flatter than around", 0.0),
-    ("rougher or less rough than around", 0.0),
-    ("steps alone along the outline, 90% quantile", 0.0),
-    ("of these above half of the scale", 0.0),
-)
-BIAS = -2.0
+# Of the odds that a region is paint, by its kind: logistic regressions on `traits`, by recipes/confidence.py; the last is the bias
+WEIGHTS: dict[str, tuple[float, ...]] = {
+    "rough": (0.012, 0.160, 1.723, -1.342, 2.485, 1.928, 0.000, 4.227, 3.688, -13.456),
+    "flat": (-0.043, 0.382, 1.832, -1.574, 7.728, 58.775, -5.116, -0.909, 4.633, -13.515),
+    "other": (0.110, 0.135, 1.665, -1.539, 17.111, -7.757, 2.399, 2.524, -0.007, -10.929),
+}
+# What is neither flat nor rough and takes so much of the picture, with logits of less: a wall in half-light, most likely
+LARGE = 0.01, 3.9
+FLAT, ROUGH = 0.15, 0.12  # flatter, and rougher, than what lies around by so much: of that kind
 CELL, MOST = 8, 48  # pixels of a cell, neighbours of which hang together; regions, the largest
 # A photograph has at most so much of it painted over, and of the rest at most so many pixels like their neighbours. Of 240
 # photographs the flattest has 0.43; drawings, screenshots and pictures of 16 colours have 0.6 to 1.
 MOST_COVERED, MOST_FLAT = 0.65, 0.5
-SQUARE = 0.96  # intersection over union with an upright box: an outline is that of the box
 MARGIN = 48  # pixels around a region, in the view of the whole, that are looked at again
 # Where paint has nothing to find its edge by, what is possibly covered around it is filled as well; no more, since the pixels
 # at its edge say most of what was behind it.
 POSSIBLE, GROWTH = -2.0, 1  # logit, and pixels
 TRACED = 2_000_000  # pixels; the outline of a larger region is traced in a reduced view
-LEVELS = {"strict": 0.9, "normal": 0.6, "eager": 0.2}  # --detect: the confidence that a region must have
+LEVELS = {"strict": 0.8, "normal": 0.6, "eager": 0.3}  # --detect: the confidence that a region must have
 
 Look = Callable[[np.ndarray, np.ndarray], np.ndarray]  # image float32 (3, H, W), evidence (4, H, W) to logits float32 (H, W)
 
@@ -58,7 +54,11 @@ class Region:
     @property
     def confidence(self) -> float:
         """That it is paint, in [0, 1]."""
-        odds = float(self.traits @ np.array([weight for _, weight in TRAITS])) + BIAS
+        kind, large = kind_of(self.traits), self.traits[3] > np.log10(LARGE[0])
+        *weights, bias = WEIGHTS[kind]
+        odds = float(self.traits @ np.array(weights)) + bias
+        if kind == "other" and large and self.traits[0] < LARGE[1]:
+            odds = min(odds, 0.0)
         return float(1 / (1 + np.exp(-np.clip(odds, -30, 30))))
 
 
@@ -180,27 +180,17 @@ def _outlined(view: View, seen: np.ndarray, pixels: np.ndarray) -> tuple[np.ndar
     else:
         mask, tinted = seen, grow(seen, GROWTH) | (view.logits > POSSIBLE) & grow(seen, 2 * GROWTH)
     if exact:
-        mask, tinted = _squared(mask), _squared(tinted)
+        mask, tinted = squared(mask), squared(tinted)
     else:
         mask, tinted = resize(mask, width, height), resize(tinted, width, height)
     return mask, tinted | mask
 
 
-def _squared(mask: np.ndarray) -> np.ndarray:
-    """An upright box that is ragged at its edges, made straight; any other mask as it is."""
-    box = np.zeros_like(mask)
-    rows, columns = (np.flatnonzero(mask.sum(axis=axis) > 0.5 * mask.any(axis=1 - axis).sum()) for axis in (1, 0))
-    if not len(rows) or not len(columns):
-        return mask
-    box[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] = True
-    return box if (box & mask).sum() >= SQUARE * (box | mask).sum() else mask
-
-
 def traits(view: View, seen: np.ndarray, share: float) -> np.ndarray:
-    """What speaks for and against a region being paint, float (len(TRAITS),): `seen` in the view, `share` of the picture.
-
-    The network's logits; its size; paint is flatter or rougher than what lies around it and ends within a pixel.
-    """
+    """What speaks for and against a region being paint: `seen` in the view, `share` of the picture. float (9,): the mean of the
+    upper half of the network's logits, and the highest; log10 of its pixels in the view, and of its share of the picture; by
+    how much it is flatter, rougher and smoother than what lies around it; and how large, and how often large, the steps along
+    its outline are that stand alone."""
     logits = np.sort(view.logits[seen])
     inner = seen & ~grow(~seen, 2)
     inner = inner if inner.sum() > 10 else seen
@@ -208,16 +198,22 @@ def traits(view: View, seen: np.ndarray, share: float) -> np.ndarray:
     around = grow(seen, 4) & ~grow(seen, 1)
     around = around if around.any() else seen
     rough, _, flat, alone = view.seen
-    ends = alone[outline]
+    ends, rougher, size = alone[outline], rough[inner].mean() - rough[around].mean(), np.log10(len(logits))
     return np.array(
         [
             logits[-max(1, len(logits) // 2) :].mean(),
             logits[-1],
-            np.log10(len(logits)),
+            size,
             np.log10(share),
-            flat[inner].mean() - flat[around].mean(),
-            abs(rough[inner].mean() - rough[around].mean()),
+            max(0.0, flat[inner].mean() - flat[around].mean()),
+            max(0.0, rougher),
+            max(0.0, -rougher),
             np.quantile(ends, 0.9),
             (ends > 0.5).mean(),
         ]
     )
+
+
+def kind_of(traits: np.ndarray) -> str:
+    """Of WEIGHTS: noise and patterns, one colour, or all else, such as words."""
+    return "rough" if traits[5] > ROUGH else "flat" if traits[4] > FLAT else "other"

@@ -14,6 +14,7 @@ DISTINCT = 8  # grey levels between two exact colours: compression makes neighbo
 SMOOTH, ALIKE = 6.0, 36  # grey levels from the local mean: the paint's mean distance, and how far a painted pixel may be
 ROUGHER = 2.5  # times as rough as what lies around: noise, whose edge shows in that
 COLOURED = 48  # grey levels between the channels
+SQUARE = 0.96  # intersection over union with an upright box: an outline is that of the box
 TINT = 0.2  # of the way from what is around to the paint's colour: a pixel that has come so far is tinted
 
 
@@ -72,7 +73,18 @@ def _rough(picture: np.ndarray, inside: np.ndarray, near: np.ndarray) -> Paint |
         return None
     # the steps over the edge itself are as large as those within
     mask = inside | near & (roughness > 0.65 * within + 0.35 * around)
-    return Paint(mask, mask)
+    box = squared(mask)
+    return Paint(box, box if box is not mask else grow(mask, 2))
+
+
+def squared(mask: np.ndarray) -> np.ndarray:
+    """An upright box that is ragged at its edges, made straight; any other mask as it is."""
+    box = np.zeros_like(mask)
+    rows, columns = (np.flatnonzero(mask.sum(axis=axis) > 0.5 * mask.any(axis=1 - axis).sum()) for axis in (1, 0))
+    if not len(rows) or not len(columns):
+        return mask
+    box[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] = True
+    return box if (box & mask).sum() >= SQUARE * (box | mask).sum() else mask
 
 
 def _tinted(picture: np.ndarray, mask: np.ndarray, paint: np.ndarray, outside: np.ndarray, known: np.ndarray) -> np.ndarray:
