@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import ExifTags, Image, ImageCms
+from skimage import data
 
 from pixelrnn import Completer
 from pixelrnn.cli import main

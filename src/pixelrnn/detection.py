@@ -19,7 +19,7 @@ from .tiling import Box, bounds, clusters
 
 DETECT_SIDE = 768  # pixels, of the reduced picture in which paint is looked for first
 NEAR_SIDE = 512  # of what is looked at again
-# Of the odds that a region is paint, by its kind: logistic regressions on `traits`, by recipes/confidence.py; the last is the bias
+# Of the odds that a region is paint, by its kind: logistic regressions on `traits`, by recipes/confidence.py; last the bias
 WEIGHTS: dict[str, tuple[float, ...]] = {
     "rough": (0.012, 0.160, 1.723, -1.342, 2.485, 1.928, 0.000, 4.227, 3.688, -13.456),
     "flat": (-0.043, 0.382, 1.832, -1.574, 7.728, 58.775, -5.116, -0.909, 4.633, -13.515),
