@@ -72,7 +72,7 @@ def measure(megapixels: float, rounds: int) -> dict[str, float]:
     """Of one size, in this process."""
     completer, picture = Completer.from_pretrained(), photograph(megapixels)
     [seconds] = in_turns(rounds, lambda: completer(picture))
-    return {"seconds": seconds, "peak_mib": peak_mib(), "missing": float(completer.detect(picture)[0].mean())}
+    return {"seconds": seconds, "peak_mib": peak_mib(), "missing": float(completer.detect(picture).tinted.mean())}
 
 
 def beside_the_smallest(megapixels: float, rounds: int) -> dict[str, float]:

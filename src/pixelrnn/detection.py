@@ -14,7 +14,7 @@ import numpy as np
 from .errors import PixelRNNError
 from .evidence import evidence, reduced
 from .image import grow, resize, to_float
-from .paint import squared, trace
+from .paint import Paint, squared, trace
 from .tiling import Box, bounds, clusters
 
 DETECT_SIDE = 768  # pixels, of the reduced picture in which paint is looked for first
@@ -36,6 +36,7 @@ MARGIN = 48  # pixels around a region, in the view of the whole, that are looked
 # Where paint has nothing to find its edge by, what is possibly covered around it is filled as well; no more, since the pixels
 # at its edge say most of what was behind it.
 POSSIBLE, GROWTH = -2.0, 1  # logit, and pixels
+LOOKS = 24  # pixels around what is seen that tracing looks at
 TRACED = 2_000_000  # pixels; the outline of a larger region is traced in a reduced view
 LEVELS = {"strict": 0.8, "normal": 0.6, "eager": 0.3}  # --detect: the confidence that a region must have
 
@@ -173,7 +174,7 @@ def _outlined(view: View, seen: np.ndarray, pixels: np.ndarray) -> tuple[np.ndar
     paint = trace(view.pixels, seen)
     exact = seen.shape == (height, width)
     if not exact and height * width <= TRACED:
-        closer = trace(pixels, resize(seen if paint is None else paint.mask, width, height))
+        closer = _trace_closely(pixels, resize(seen if paint is None else paint.mask, width, height))
         paint, exact = (closer, True) if closer is not None else (paint, False)
     if paint is not None:
         mask, tinted = paint.mask, paint.tinted
@@ -184,6 +185,18 @@ def _outlined(view: View, seen: np.ndarray, pixels: np.ndarray) -> tuple[np.ndar
     else:
         mask, tinted = resize(mask, width, height), resize(tinted, width, height)
     return mask, tinted | mask
+
+
+def _trace_closely(pixels: np.ndarray, seen: np.ndarray) -> Paint | None:
+    """`trace` in what lies around what is seen alone, which is as far as it looks."""
+    top, left, bottom, right = bounds(seen)
+    near = slice(max(0, top - LOOKS), bottom + LOOKS), slice(max(0, left - LOOKS), right + LOOKS)
+    found = trace(pixels[near], seen[near])
+    if found is None:
+        return None
+    mask, tinted = np.zeros((2, *seen.shape), bool)
+    mask[near], tinted[near] = found
+    return Paint(mask, tinted)
 
 
 def traits(view: View, seen: np.ndarray, share: float) -> np.ndarray:
