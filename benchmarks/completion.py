@@ -26,7 +26,9 @@ import numpy as np
 from PIL import Image
 
 from pixelrnn import Completer
-from pixelrnn.image import read_picture, resize, write_image
+from pixelrnn.decode import read_picture
+from pixelrnn.encode import write_image
+from pixelrnn.image import resize
 from pixelrnn.rooms import render_bedroom
 
 MEGAPIXELS = (1, 4, 12, 24, 100)

@@ -13,7 +13,8 @@ from pathlib import Path
 from completion import in_turns, photograph
 from PIL import Image
 
-from pixelrnn.image import WRITERS, read_picture, write_image
+from pixelrnn.decode import read_picture
+from pixelrnn.encode import WRITERS, write_image
 
 OPTIONS: dict[str, dict[str, int]] = {
     "level 1": {"compress_level": 1},

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pixelrnn.image import write_image
+from pixelrnn.encode import write_image
 from pixelrnn.rooms import render_bedroom
 
 EMPTY = "import typer\napp = typer.Typer()\n@app.command()\ndef main() -> None:\n    pass\napp()\n"

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from pixelrnn import Completer
-from pixelrnn.image import read_image, write_image
+from pixelrnn.decode import read_image
+from pixelrnn.encode import write_image
 from pixelrnn.occluders import boxes, described_square, ellipses, paint, strokes
 from pixelrnn.report import sheet
 from pixelrnn.rooms import render_bedroom

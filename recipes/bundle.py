@@ -16,7 +16,9 @@ import numpy as np
 import torch
 
 from pixelrnn import checkpoint
-from pixelrnn.image import list_images, read_image, to_float
+from pixelrnn.decode import read_image
+from pixelrnn.folders import list_images
+from pixelrnn.image import to_float
 from pixelrnn.losses import ONE_SIGMA
 from pixelrnn.models import CompletionModel, model_kind
 from pixelrnn.occluders import described_square, strokes

@@ -16,7 +16,7 @@ from detection import PAINTS, SIZES, boxed, photograph, stored, written
 
 from pixelrnn import Completer
 from pixelrnn.detection import WEIGHTS, kind_of
-from pixelrnn.image import list_images
+from pixelrnn.folders import list_images
 from pixelrnn.overlays import COVERED, overlay
 
 NORMAL, EASY, ALARMS = 0.6, 0.3, 0.008

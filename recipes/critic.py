@@ -26,9 +26,11 @@ from torch.nn import functional as F
 
 from pixelrnn.cases import read_cases
 from pixelrnn.completion import Completer
+from pixelrnn.decode import read_image
 from pixelrnn.errors import PixelRNNError
 from pixelrnn.evaluation import Estimate, Method, estimates
-from pixelrnn.image import list_images, paste_known, read_image, resize
+from pixelrnn.folders import list_images
+from pixelrnn.image import paste_known, resize
 from pixelrnn.occluders import described_square
 from pixelrnn.peers import CLASSICAL, classical
 

@@ -18,7 +18,8 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 from pixelrnn import Completer
-from pixelrnn.image import list_images, read_image
+from pixelrnn.decode import read_image
+from pixelrnn.folders import list_images
 from pixelrnn.occluders import jpeg
 
 SIZES = 256, 600, 1000, 1600

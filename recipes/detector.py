@@ -25,9 +25,11 @@ from safetensors.torch import load_file
 from torch.utils.data import DataLoader, IterableDataset
 
 from pixelrnn import checkpoint, create_model
+from pixelrnn.decode import read_image
 from pixelrnn.detection import DETECT_SIDE
 from pixelrnn.evidence import evidence, reduced
-from pixelrnn.image import grow, list_images, read_image, to_float
+from pixelrnn.folders import list_images
+from pixelrnn.image import grow, to_float
 from pixelrnn.losses import mask_loss
 from pixelrnn.occluders import jpeg
 from pixelrnn.overlays import COVERED, SMALL, draw, overlay

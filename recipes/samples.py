@@ -17,7 +17,7 @@ import numpy as np
 
 from pixelrnn import Completer
 from pixelrnn.cases import read_cases
-from pixelrnn.image import write_image
+from pixelrnn.encode import write_image
 from pixelrnn.models.likelihood import bits_per_dimension
 from pixelrnn.peers import classical
 from pixelrnn.sampling import Sampler

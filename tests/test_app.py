@@ -2,6 +2,7 @@
 
 import io
 import json
+import sys
 import zipfile
 from base64 import b64decode
 from collections.abc import Callable
@@ -13,16 +14,18 @@ from typing import Any
 import numpy as np
 import pytest
 import streamlit as st
-from PIL import Image
+from PIL import Image, ImageCms
 from streamlit.testing.v1 import AppTest
 
 from conftest import draw_room
 from pixelrnn import completion, detection
+from pixelrnn import decode as decoding
 from pixelrnn.app import intake, page
 from pixelrnn.app.brush import MAX_MARKS, draw_marks
 from pixelrnn.app.worker import Worker
 from pixelrnn.backends import Output
 from pixelrnn.checkpoint import save
+from pixelrnn.cli import main
 from pixelrnn.models import create_model
 from pixelrnn.weights import DEFAULT
 
@@ -396,7 +399,7 @@ def test_a_file_that_is_no_picture_is_named_in_a_sentence(start: Start, stub: ty
 
 def test_a_mask_of_another_size_is_refused_with_both_sizes(start: Start, stub: type[Stub]) -> None:
     shown = start("seeing.pth").upload(encode(OCCLUDED)).give_mask(encode(SQUARE[:30]))
-    assert "the mask is 80 × 30, the picture 80 × 60" in shown.text()
+    assert "the mask is 80 x 30, the picture 80 x 60" in shown.text()
     assert not shown.component("viewer")
 
 
@@ -443,12 +446,49 @@ def test_a_picture_of_one_pixel_and_a_long_one_are_shown(start: Start, stub: typ
 def test_too_large_a_picture_is_refused_before_it_is_decoded(
     start: Start, stub: type[Stub], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(intake, "read_image", lambda file: pytest.fail("decoded"))
-    monkeypatch.setattr(intake, "MAX_PIXELS", 4000)
+    monkeypatch.setattr(decoding, "MAX_PIXELS", 4000)
+    monkeypatch.setattr(decoding, "as_rgb", lambda picture: pytest.fail("decoded"))
     shown = start("seeing.pth").upload(encode(OCCLUDED))
-    assert "room.png: 80 × 60 pixels, at most 0 megapixels are read" in shown.text()
+    assert "room.png: 80 x 60 pixels, at most 0.004 megapixels are read" in shown.text()
     monkeypatch.setattr(intake, "MAX_BYTES", 1000)
     assert "at most 0 MB are read" in shown.upload(encode(OCCLUDED)).text()
+
+
+SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+MAKER = Image.Exif()
+MAKER[271] = "ACME"
+CUT = np.dstack([OCCLUDED, np.where(np.arange(60) < 10, 0, 255).astype(np.uint8)[:, None].repeat(80, 1)])
+FILES = {
+    "a transparent part": (Image.fromarray(CUT), "PNG", {}),
+    "profile, EXIF and resolution": (
+        Image.fromarray(OCCLUDED),
+        "JPEG",
+        {"icc_profile": SRGB, "exif": MAKER, "dpi": (300, 300)},
+    ),
+    "grey": (Image.fromarray(OCCLUDED).convert("L"), "PNG", {}),
+    "16 bits": (Image.fromarray(np.asarray(Image.fromarray(OCCLUDED).convert("L")).astype(np.uint16) * 257), "PNG", {}),
+}
+
+
+@pytest.mark.parametrize("kind", FILES)
+def test_the_page_hands_out_the_very_file_that_the_command_writes(
+    kind: str, start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stub: type[Stub]
+) -> None:
+    image, form, options = FILES[kind]
+    given = tmp_path / f"room.{form.lower()}"
+    image.save(given, form, **options)
+    shown = start("seeing.pth").upload(given.read_bytes(), name=given.name)
+    monkeypatch.setattr(
+        sys, "argv", ["pixelrnn", "complete", str(given), "-o", str(tmp_path / "b.png"), "--weights", "seeing.pth"]
+    )
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert not ended.value.code
+    assert shown.file("room_completed.png") == (tmp_path / "b.png").read_bytes()
+    if kind == "16 bits":
+        assert "16 bits a channel were reduced to 8" in shown.text()
+    if kind == "a transparent part":
+        assert "transparent, or found to be covered" in shown.text()
 
 
 def test_work_is_done_in_turn_and_one_that_fails_stops_none() -> None:

@@ -12,8 +12,9 @@ from safetensors.numpy import load_file
 
 from pixelrnn import Completer, checkpoint
 from pixelrnn.backends import open_backend
+from pixelrnn.decode import read_image
 from pixelrnn.evaluation import mask_iou, score_case
-from pixelrnn.image import read_image, resize
+from pixelrnn.image import resize
 from pixelrnn.occluders import described_square
 from pixelrnn.peers import classical
 from pixelrnn.rooms import render_bedroom

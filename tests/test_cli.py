@@ -13,10 +13,12 @@ from PIL import Image
 from torch import nn
 
 from pixelrnn import checkpoint
-from pixelrnn.cli import main, plan_outputs
+from pixelrnn.cli import main
+from pixelrnn.decode import read_image
+from pixelrnn.encode import write_image
 from pixelrnn.errors import PixelRNNError
-from pixelrnn.image import read_image, write_image
 from pixelrnn.models import create_model
+from pixelrnn.planning import plan
 
 SMALL = {"widths": (4, 4, 4), "depths": (1, 1, 2), "detector_widths": (4, 4, 4), "detector_depths": (1, 1, 1), "scan_hidden": 4}
 
@@ -139,13 +141,13 @@ def test_bad_input_gets_one_line_exit_code_2_and_overwrites_nothing(case, place,
 def test_two_inputs_with_one_output_are_refused(place):
     shutil.copy("photos/a.png", "photos/inner/a.png")
     with pytest.raises(PixelRNNError, match="would both be written"):
-        plan_outputs([Path("photos/a.png"), Path("photos/inner/a.png")], Path("done"), overwrite=False)
+        plan([Path("photos/a.png"), Path("photos/inner/a.png")], Path("done"), overwrite=False)
 
 
 def test_files_of_one_name_without_a_folder_for_results_are_numbered(place):
     shutil.copy("photos/a.png", "photos/inner/a.png")
-    plan = plan_outputs([Path("photos/a.png"), Path("photos/inner/a.png")], None, overwrite=False)
-    assert [target.name for _, target in plan] == ["a_completed.png", "a_completed_2.png"]
+    planned = plan([Path("photos/a.png"), Path("photos/inner/a.png")], None, overwrite=False)
+    assert [target.name for _, target in planned.todo] == ["a_completed.png", "a_completed_2.png"]
 
 
 @pytest.mark.slow

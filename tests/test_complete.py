@@ -1,12 +1,15 @@
 """`pixelrnn complete` with the bundled weights: its flags, what it keeps of a file, and that a killed run loses nothing."""
 
+import io
 import json
 import os
 import re
+import resource
 import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +19,9 @@ from skimage import data
 
 from pixelrnn import Completer
 from pixelrnn.cli import main
-from pixelrnn.image import grow, read_image, read_picture, write_image
+from pixelrnn.decode import read_image, read_picture
+from pixelrnn.encode import write_image
+from pixelrnn.image import grow
 from pixelrnn.rooms import render_bedroom
 
 SIDE, BOX = 128, (30, 50, 38, 38)  # x, y, width, height
@@ -91,7 +96,7 @@ def test_a_second_run_completes_what_is_missing_and_leaves_the_rest_alone(place,
     assert Path("done/b.png").exists()
     assert {path: path.stat().st_mtime_ns for path in before} == before
     code, said, _ = complete("photos", "-o", "done", "--skip-existing")
-    assert (code, said) == (0, "0 of 0 pictures completed\n")
+    assert (code, said) == (0, "all 3 were done\n")
     assert complete("photos", "-o", "done")[0] == 2  # and neither overwrites without being told
 
 
@@ -313,3 +318,119 @@ def test_json_tells_the_log_likelihoods_from_the_highest_on(place, complete):
     assert one > two
     _, said, _ = complete("a.png", "-o", "c.png", *GIVEN, "--json")
     assert json.loads(said)["log_likelihood"] is None
+
+
+def test_standard_input_is_completed_to_standard_output(place, room):
+    command = [sys.executable, "-m", "pixelrnn", "complete", "-", *GIVEN]
+    given = Path("a.png").read_bytes()
+    for more, form in (((), "PNG"), (("-o", "-", "--format", "jpg"), "JPEG"), (("--format", "same"), "PNG")):
+        done = subprocess.run([*command, *more], input=given, capture_output=True, check=True)
+        with Image.open(io.BytesIO(done.stdout)) as opened:
+            assert opened.format == form
+            if form == "PNG":
+                np.testing.assert_array_equal(np.asarray(opened)[~HOLE], room[~HOLE])
+    done = subprocess.run([*command, "-o", "b.png"], input=given, capture_output=True, check=True)
+    assert done.stdout == b""
+    assert read_image("b.png").shape == room.shape
+    done = subprocess.run(command, input=b"no picture", capture_output=True, text=False)
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert b"standard input: not a picture" in done.stderr
+
+
+def test_a_dry_run_lists_what_would_be_done_and_does_nothing(place, complete):
+    Path("photos").mkdir()
+    for name in ("a.png", "b.png"):
+        Path("photos", name).write_bytes(Path("a.png").read_bytes())
+    code, said, _ = complete("photos", "-o", "done", "--dry-run")
+    assert (code, said) == (0, "photos/a.png -> done/a.png\nphotos/b.png -> done/b.png\n")
+    assert not Path("done").exists()
+
+
+def test_files_that_are_left_out_of_a_folder_are_counted(place, complete):
+    Path("photos").mkdir()
+    for name in ("a.png", "c.jp2", "d.jp2", "e.txt"):
+        Path("photos", name).write_bytes(Path("a.png").read_bytes())
+    code, _, errors = complete("photos", "-o", "done", *GIVEN)
+    assert (code, errors) == (0, "left out: 2 .jp2, 1 .txt.\n")
+
+
+def test_masks_are_inverted_resized_and_guided_as_asked(place, complete, room):
+    write_image(Path("inverted.png"), ~HOLE)
+    write_image(Path("small.png"), HOLE[::2, ::2])
+    write_image(Path("guide.png"), np.full((32, 32, 3), (10, 200, 10), np.uint8))
+    for words in (("--mask", "inverted.png", "--invert-mask"), ("--mask", "small.png", "--resize-mask")):
+        code, said, _ = complete("a.png", "-o", "b.png", "--overwrite", *words)
+        assert code == 0
+        assert "8.8% missing, given" in said
+        changed = (read_image("b.png") != room).any(axis=2)
+        assert not changed[~HOLE].any()
+        assert changed[HOLE].mean() > 0.5
+    code, said, _ = complete("a.png", "-o", "b.png", "--overwrite", "--mask", "inverted.png")
+    assert "91.2% of the mask is white; if black is missing, give --invert-mask" in said
+    assert complete("a.png", "-o", "c.png", *GIVEN, "--guide", "guide.png")[0] == 0
+    inside = read_image("c.png")[HOLE].mean(axis=0)
+    assert inside[1] > inside[0] + 60
+
+
+def test_ctrl_c_says_how_far_a_run_came(place):
+    Path("photos").mkdir()
+    for number in range(200):
+        Path("photos", f"{number}.png").write_bytes(Path("a.png").read_bytes())
+    command = [sys.executable, "-m", "pixelrnn", "complete", "photos", "-o", "done", *GIVEN]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
+        while not list(Path("done").glob("*.png")):
+            time.sleep(0.02)
+        running.send_signal(signal.SIGINT)
+        _, errors = running.communicate(timeout=60)
+    assert running.returncode == 130
+    assert re.search(r"stopped: \d+ of 200 pictures completed", errors)
+    assert "Traceback" not in errors
+
+
+@pytest.mark.parametrize("threads", ["", "4,2", "2 ", "abc", "-1"])
+def test_any_word_for_the_number_of_threads_is_taken(place, threads):
+    environment = os.environ | {"OMP_NUM_THREADS": threads}
+    command = [sys.executable, "-m", "pixelrnn", "complete", "a.png", "-o", "b.png", *GIVEN]
+    subprocess.run(command, env=environment, check=True, capture_output=True)
+
+
+def test_a_reader_that_has_enough_of_what_is_printed_ends_it_quietly(place):
+    Path("photos").mkdir()
+    for number in range(30):
+        Path("photos", f"{number}.png").write_bytes(Path("a.png").read_bytes())
+    command = f"{sys.executable} -m pixelrnn complete photos -o done --mask {GIVEN[1]} --json | head -1"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
+    assert json.loads(done.stdout)["error"] is None
+    assert "Traceback" not in done.stderr
+    assert "Exception" not in done.stderr
+
+
+def test_a_full_disk_costs_one_line_and_leaves_nothing_half_written(place):
+    Path("photos").mkdir()
+    for name in ("a.png", "b.png"):
+        Path("photos", name).write_bytes(Path("a.png").read_bytes())
+    command = [sys.executable, "-m", "pixelrnn", "complete", "photos", "-o", "done", *GIVEN]
+    full = partial(resource.setrlimit, resource.RLIMIT_FSIZE, (1000, 1000))  # no file may grow beyond
+    done = subprocess.run(command, preexec_fn=full, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert [line.split(": ")[:2] for line in done.stderr.splitlines()] == [
+        ["error", "done/a.png"],
+        ["error", "done/b.png"],
+    ]
+    assert not list(Path("done").iterdir())
+
+
+def test_a_picture_that_vanishes_during_a_run_is_told_and_stops_no_other(place):
+    Path("photos").mkdir()
+    for number in range(60):
+        Path("photos", f"{number:02}.png").write_bytes(Path("a.png").read_bytes())
+    command = [sys.executable, "-m", "pixelrnn", "complete", "photos", "-o", "done", *GIVEN]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
+        while not list(Path("done").glob("*.png")):
+            time.sleep(0.01)
+        Path("photos/59.png").unlink()
+        said, errors = running.communicate(timeout=120)
+    assert running.returncode == 1
+    assert "59 of 60 pictures completed" in said
+    assert errors == "error: photos/59.png: no such file. Check the path.\n"

@@ -1,5 +1,8 @@
 """Completer: known pixels stay, masks in every form, and what a network cannot give is None."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -7,7 +10,8 @@ from PIL import Image
 from pixelrnn import Completer, PixelRNNError, checkpoint
 from pixelrnn.backends import Output
 from pixelrnn.completion import WORK_SIDE
-from pixelrnn.image import grow, write_image
+from pixelrnn.encode import write_image
+from pixelrnn.image import grow
 from pixelrnn.models import create_model
 from pixelrnn.occluders import jpeg
 from pixelrnn.rooms import render_bedroom
@@ -41,6 +45,36 @@ def hole():
     mask = np.zeros((60, 90), bool)
     mask[20:40, 30:60] = True
     return mask
+
+
+ELSEWHERE = """
+import multiprocessing, pickle, sys
+from concurrent.futures import ProcessPoolExecutor
+import numpy as np
+from pixelrnn import Completer
+
+completer = Completer.from_pretrained() if __name__ == "__main__" else None
+picture = np.random.default_rng(0).integers(1, 256, (60, 90, 3), dtype=np.uint8)
+box = (30, 20, 30, 20)
+
+def complete(given):
+    return (given or completer)(picture, box).image
+
+if __name__ == "__main__":
+    expected = complete(None)  # so that its threads run before the fork
+    assert np.array_equal(complete(pickle.loads(pickle.dumps(completer))), expected)
+    with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context(sys.argv[1])) as pool:
+        for found in pool.map(complete, [None if sys.argv[1] == "fork" else completer] * 3, timeout=120):
+            assert np.array_equal(found, expected)
+    print("equal")
+"""
+
+
+@pytest.mark.parametrize("way", ["fork", "spawn"])
+def test_a_completer_is_pickled_and_works_in_other_processes_and_after_a_fork(tmp_path, way):
+    (tmp_path / "elsewhere.py").write_text(ELSEWHERE)
+    done = subprocess.run([sys.executable, tmp_path / "elsewhere.py", way], capture_output=True, text=True, timeout=200)
+    assert (done.returncode, done.stdout) == (0, "equal\n"), done.stderr
 
 
 def test_known_pixels_are_kept_byte_for_byte_and_missing_ones_are_filled(picture, hole):
@@ -227,7 +261,7 @@ def test_the_answer_has_the_size_of_the_question_and_the_network_works_in_bounde
         (np.zeros((4, 5), np.uint8), None, r"uint8 \(H, W, 3\)"),
         (np.zeros((4, 5, 3), np.float32), None, "float32"),
         (np.ones((4, 5, 3), np.uint8), np.zeros((5, 5), bool), "mask is 5 x 5, the picture 5 x 4"),
-        (np.ones((4, 5, 3), np.uint8), np.zeros((4, 5), np.uint8), "bool"),
+        (np.ones((4, 5, 3), np.uint8), np.zeros((4, 5)), "bool"),
         (np.ones((4, 5, 3), np.uint8), (3, 0, 3, 2), "does not lie in a picture of 5 x 4"),
         (np.ones((4, 5, 3), np.uint8), np.ones((4, 5), bool), "whole picture is missing"),
         ("missing.png", None, "no such file"),

@@ -14,19 +14,9 @@ from torch.utils.data import DataLoader
 
 from conftest import CORNERS, Paired, draw_room
 from pixelrnn import data, occluders
-from pixelrnn.data import (
-    OccludedPhotographs,
-    OccludedTestDataset,
-    Pair,
-    PairedDataset,
-    difference_mask,
-    find_pairs,
-    is_paired,
-    split,
-    split_by_number,
-    write_pairs,
-)
+from pixelrnn.data import OccludedPhotographs, OccludedTestDataset, PairedDataset, difference_mask
 from pixelrnn.errors import PixelRNNError
+from pixelrnn.pairs import Pair, find_pairs, is_paired, split, split_by_number, write_pairs
 
 OCCLUDED, ORIGINAL = "train/occluded_images", "train/original_images"
 

@@ -13,6 +13,8 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from pixelrnn.calibration import Pixels
 from pixelrnn.cases import read_cases
+from pixelrnn.decode import read_image
+from pixelrnn.encode import write_image
 from pixelrnn.errors import PixelRNNError
 from pixelrnn.evaluation import (
     PSNR_CEILING,
@@ -30,7 +32,7 @@ from pixelrnn.evaluation import (
     score_mask,
     summarise,
 )
-from pixelrnn.image import paste_known, read_image, resize, write_image
+from pixelrnn.image import paste_known, resize
 from pixelrnn.peers import classical
 
 

@@ -12,7 +12,7 @@ from hypothesis.extra import numpy as npst
 from PIL import Image
 from scipy.ndimage import binary_dilation
 
-from pixelrnn import image
+from pixelrnn import decode, encode, folders, image, masks
 from pixelrnn.errors import PixelRNNError
 
 RNG = np.random.default_rng(0)
@@ -62,10 +62,10 @@ def test_every_mode_is_read_as_rgb_uint8(mode: str, tmp_path: Path) -> None:
     suffix, picture, shown, options = MODES[mode]
     path = tmp_path / f"picture{suffix}"
     picture.save(path, **options)
-    found = image.read_image(path)
+    found = decode.read_image(path)
     assert (found.dtype, found.shape) == (np.uint8, (5, 7, 3))
     assert np.array_equal(found, shown)
-    assert np.array_equal(image.read_image(str(path)), shown)
+    assert np.array_equal(decode.read_image(str(path)), shown)
     found[0] = 0  # writable, and a copy of its own
 
 
@@ -86,30 +86,31 @@ def test_exif_orientation_is_applied(orientation: int, tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = orientation
     Image.fromarray(COLOURS).save(tmp_path / "a.png", exif=exif)
-    assert np.array_equal(image.read_image(tmp_path / "a.png"), UPRIGHT[orientation](COLOURS))
+    assert np.array_equal(decode.read_image(tmp_path / "a.png"), UPRIGHT[orientation](COLOURS))
 
 
 def test_a_mask_is_missing_from_half_grey_on(tmp_path: Path) -> None:
-    Image.fromarray(np.arange(256, dtype=np.uint8)[None]).save(tmp_path / "mask.png")
-    mask = image.read_mask(tmp_path / "mask.png")
-    assert (mask.dtype, mask.shape) == (bool, (1, 256))
-    assert np.array_equal(mask[0], np.arange(256) >= 128)
+    edge = np.concatenate([np.zeros(300, np.uint8), np.arange(256, dtype=np.uint8), np.full(300, 255, np.uint8)])
+    Image.fromarray(edge[None]).save(tmp_path / "mask.png")
+    mask = masks.read_mask(tmp_path / "mask.png")
+    assert (mask.dtype, mask.shape) == (bool, (1, 856))
+    assert np.array_equal(mask[0], edge >= 128)
 
 
 @pytest.mark.parametrize("suffix", [".png", ".webp", ".bmp", ".tif", ".tiff", ".PNG"])
 def test_what_is_written_lossless_is_read_back_byte_for_byte(suffix: str, tmp_path: Path) -> None:
     path = tmp_path / "new" / "folder" / f"a{suffix}"
-    image.write_image(path, COLOURS)
-    assert np.array_equal(image.read_image(path), COLOURS)
-    image.write_image(path, GREY > 99)
-    assert np.array_equal(image.read_mask(path), GREY > 99)
+    encode.write_image(path, COLOURS)
+    assert np.array_equal(decode.read_image(path), COLOURS)
+    encode.write_image(path, GREY > 99)
+    assert np.array_equal(masks.read_mask(path), GREY > 99)
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".jpeg"])
 def test_what_is_written_with_loss_is_near(suffix: str, tmp_path: Path) -> None:
     smooth = np.linspace(0, 255, 32 * 32 * 3).reshape(32, 32, 3).astype(np.uint8)
-    image.write_image(tmp_path / f"a{suffix}", smooth)
-    assert np.abs(image.read_image(tmp_path / f"a{suffix}").astype(int) - smooth).mean() < 2
+    encode.write_image(tmp_path / f"a{suffix}", smooth)
+    assert np.abs(decode.read_image(tmp_path / f"a{suffix}").astype(int) - smooth).mean() < 2
 
 
 def test_a_failing_writer_leaves_the_old_file_and_no_temporary_one(tmp_path: Path) -> None:
@@ -121,7 +122,7 @@ def test_a_failing_writer_leaves_the_old_file_and_no_temporary_one(tmp_path: Pat
         raise RuntimeError("out of ideas")
 
     with pytest.raises(RuntimeError, match="out of ideas"):
-        image.write_atomically(path, fail_halfway)
+        encode.write_atomically(path, fail_halfway)
     assert [(p.name, p.read_bytes()) for p in tmp_path.iterdir()] == [("a.png", b"old")]
 
 
@@ -130,12 +131,12 @@ def test_a_full_disk_is_told_with_the_name_of_the_output(tmp_path: Path) -> None
         raise OSError(28, "No space left on device")
 
     with pytest.raises(PixelRNNError, match=r"a\.png: cannot write there \(No space left on device\)"):
-        image.write_atomically(tmp_path / "a.png", fill)
+        encode.write_atomically(tmp_path / "a.png", fill)
     assert not list(tmp_path.iterdir())
 
 
 def test_a_written_file_has_the_rights_of_any_new_file(tmp_path: Path) -> None:
-    image.write_image(tmp_path / "a.png", COLOURS)
+    encode.write_image(tmp_path / "a.png", COLOURS)
     (tmp_path / "b").touch()
     assert os.stat(tmp_path / "a.png").st_mode == os.stat(tmp_path / "b").st_mode
 
@@ -145,14 +146,14 @@ def test_an_output_below_a_file_or_over_a_folder_is_refused(tmp_path: Path) -> N
     (tmp_path / "folder.png").mkdir()
     for path in (tmp_path / "file" / "a.png", tmp_path / "folder.png"):
         with pytest.raises(PixelRNNError, match="cannot write there"):
-            image.write_image(path, COLOURS)
+            encode.write_image(path, COLOURS)
     assert sorted(p.name for p in tmp_path.rglob("*")) == ["file", "folder.png"]
 
 
 @pytest.mark.parametrize("name", ["a.txt", "a", "a.psd", "a.gif"])
 def test_an_output_of_no_picture_format_is_refused(name: str, tmp_path: Path) -> None:
     with pytest.raises(PixelRNNError, match=r"cannot write this format. Name the output \.png"):
-        image.write_image(tmp_path / name, COLOURS)
+        encode.write_image(tmp_path / name, COLOURS)
     assert not list(tmp_path.iterdir())
 
 
@@ -171,7 +172,7 @@ UNREADABLE = {
 
 
 @pytest.mark.parametrize("content", UNREADABLE)
-@pytest.mark.parametrize("read", [image.read_image, image.read_mask])
+@pytest.mark.parametrize("read", [decode.read_image, masks.read_mask])
 def test_an_unreadable_file_is_named_with_its_fault(read, content: str, tmp_path: Path) -> None:
     data, fault = UNREADABLE[content]
     (tmp_path / "bad.jpg").write_bytes(data)
@@ -182,32 +183,34 @@ def test_an_unreadable_file_is_named_with_its_fault(read, content: str, tmp_path
 def test_an_open_file_is_read_as_one_by_its_path_and_called_by_its_name() -> None:
     data = io.BytesIO()
     Image.fromarray(COLOURS).save(data, "PNG")
-    assert np.array_equal(image.read_image(data), COLOURS)
-    assert image.read_mask(data).shape == (5, 7)
+    assert np.array_equal(decode.read_image(data), COLOURS)
+    drawn = io.BytesIO()
+    Image.fromarray(GREY > 99).save(drawn, "PNG")
+    assert np.array_equal(masks.read_mask(drawn), GREY > 99)
     upload = io.BytesIO(b"this is no picture")
     with pytest.raises(PixelRNNError, match="the picture: not a picture"):
-        image.read_image(upload)
+        decode.read_image(upload)
     upload.name = "holiday.jpg"
     with pytest.raises(PixelRNNError, match=r"holiday\.jpg: not a picture"):
-        image.read_image(upload)
+        decode.read_image(upload)
 
 
 def test_a_missing_file_and_a_folder_are_named(tmp_path: Path) -> None:
     with pytest.raises(PixelRNNError, match=r"nowhere\.jpg: no such file"):
-        image.read_image(tmp_path / "nowhere.jpg")
+        decode.read_image(tmp_path / "nowhere.jpg")
     with pytest.raises(PixelRNNError, match="a folder where one picture was expected"):
-        image.read_image(tmp_path)
+        decode.read_image(tmp_path)
 
 
 def test_too_large_a_picture_is_refused_from_its_header(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data = jpeg_bytes()  # 64 x 64; without its pixels it could not be decoded
     (tmp_path / "a.jpg").write_bytes(data[: data.index(b"\xff\xda") + 20])
-    monkeypatch.setattr(image, "MAX_PIXELS", 64 * 64 - 1)
+    monkeypatch.setattr(decode, "MAX_PIXELS", 64 * 64 - 1)
     with pytest.raises(PixelRNNError, match=r"a\.jpg: 64 x 64 pixels, at most .* megapixels"):
-        image.read_image(tmp_path / "a.jpg")
+        decode.read_image(tmp_path / "a.jpg")
     (tmp_path / "a.jpg").write_bytes(data)
-    monkeypatch.setattr(image, "MAX_PIXELS", 64 * 64)
-    assert image.read_image(tmp_path / "a.jpg").shape == (64, 64, 3)
+    monkeypatch.setattr(decode, "MAX_PIXELS", 64 * 64)
+    assert decode.read_image(tmp_path / "a.jpg").shape == (64, 64, 3)
 
 
 @pytest.mark.parametrize("side", [12_000, 40_000])  # above our limit, where Pillow warns; where Pillow refuses
@@ -217,13 +220,13 @@ def test_a_header_that_claims_too_many_pixels_is_refused_without_a_stray_warning
     bmp[18:22] = bmp[22:26] = side.to_bytes(4, "little")
     (tmp_path / "a.bmp").write_bytes(bmp)
     with pytest.raises(PixelRNNError, match="at most 100 megapixels"):
-        image.read_image(tmp_path / "a.bmp")
+        decode.read_image(tmp_path / "a.bmp")
 
 
 def test_a_picture_below_the_limit_is_read_without_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Image.fromarray(COLOURS).save(tmp_path / "a.png")
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", COLOURS[..., 0].size - 1)  # Pillow warns from here to twice as many
-    assert np.array_equal(image.read_image(tmp_path / "a.png"), COLOURS)
+    assert np.array_equal(decode.read_image(tmp_path / "a.png"), COLOURS)
 
 
 def test_pictures_of_a_folder_are_listed_in_natural_order_without_hidden_ones(tmp_path: Path) -> None:
@@ -231,7 +234,7 @@ def test_pictures_of_a_folder_are_listed_in_natural_order_without_hidden_ones(tm
     for name in [*reversed(names), ".bed_1.jpg", ".hidden/bed_2.jpg", "notes.txt"]:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
-    assert [path.relative_to(tmp_path).as_posix() for path in image.list_images(tmp_path)] == names
+    assert [path.relative_to(tmp_path).as_posix() for path in folders.list_images(tmp_path)] == names
 
 
 @settings(max_examples=50)
@@ -241,15 +244,15 @@ def test_pictures_of_a_folder_are_listed_in_natural_order_without_hidden_ones(tm
 def test_any_names_have_one_order_wherever_they_start(names: list[str]) -> None:
     paths = [Path(f"{name}.png") for name in names]
     backwards = paths[::-1]
-    assert sorted(paths, key=image.natural_key) == sorted(backwards, key=image.natural_key)
+    assert sorted(paths, key=folders.natural_key) == sorted(backwards, key=folders.natural_key)
 
 
 def test_a_folder_without_pictures_or_none_at_all_is_named(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").touch()
     with pytest.raises(PixelRNNError, match=r"no pictures in this folder. Expected files ending in \.jpg"):
-        image.list_images(tmp_path)
+        folders.list_images(tmp_path)
     with pytest.raises(PixelRNNError, match="nowhere: no such folder"):
-        image.list_images(tmp_path / "nowhere")
+        folders.list_images(tmp_path / "nowhere")
 
 
 def test_all_256_values_survive_the_way_to_float_and_back() -> None:

@@ -15,9 +15,9 @@ from rich.console import Console
 
 from pixelrnn import report
 from pixelrnn.calibration import Pixels
+from pixelrnn.decode import read_image
 from pixelrnn.errors import PixelRNNError
 from pixelrnn.evaluation import Detection, Estimate, FalseAlarms, Record, Score
-from pixelrnn.image import read_image
 
 NAN = float("nan")
 RED, BLUE, GREEN = (200, 30, 30), (30, 30, 200), (20, 160, 60)

@@ -14,8 +14,8 @@ from pixelrnn import report_html
 from pixelrnn.calibration import Pixels
 from pixelrnn.cases import Case, read_cases
 from pixelrnn.completion import Completion
+from pixelrnn.encode import write_image
 from pixelrnn.evaluation import evaluate
-from pixelrnn.image import write_image
 from pixelrnn.peers import classical
 from pixelrnn.report_html import Picture
 from test_report import BLUE, GREEN, NAN, RED, plain, record

@@ -18,9 +18,9 @@ from PIL import Image
 from rich.console import Console
 
 from pixelrnn import PixelRNNError, checkpoint, training
-from pixelrnn.data import write_pairs
-from pixelrnn.image import read_image
+from pixelrnn.decode import read_image
 from pixelrnn.models import create_model
+from pixelrnn.pairs import write_pairs
 from pixelrnn.rooms import render_bedroom
 from pixelrnn.weights import EXPECTED
 

@@ -2,7 +2,9 @@
 
 import hashlib
 import os
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
@@ -74,36 +76,57 @@ def open_backend(weights: str | Path, device: str = "cpu", backend: str = "auto"
     return OnnxBackend(exported)
 
 
+class Session:
+    """An ONNX Runtime session, opened in this process by `open_it`, and anew in one that was forked from it: its threads do not
+    live there."""
+
+    def __init__(self, open_it: Callable[[], Any], pool: ThreadPoolExecutor | None = None) -> None:
+        self._open, self._process = open_it, os.getpid()
+        self._left: list[Any] = []  # closing a parent's session would wait for threads that do not live here
+        self._opened: Any = open_it() if pool is None else pool.submit(open_it)
+
+    def get(self) -> Any:
+        if self._process != os.getpid():
+            self._left.append(self._opened)
+            self._opened, self._process = self._open(), os.getpid()
+        return self._opened.result() if isinstance(self._opened, Future) else self._opened
+
+
 class OnnxBackend:
     """A file that pixelrnn exported, run by ONNX Runtime on the CPU with OMP_NUM_THREADS threads, 2 by default.
 
-    Raises PixelRNNError for a file that is damaged or not ours. May be shared by threads.
+    Raises PixelRNNError for a file that is damaged or not ours. May be shared by threads, pickled and used after a fork.
     """
 
     def __init__(self, path: Path) -> None:
-        self.session = open_session(path)
-        self.about: dict[str, str] = self.session.get_modelmeta().custom_metadata_map
-        inputs = {one.name for one in self.session.get_inputs()}
+        self.path, self._session = path, Session(partial(open_session, path))
+        session = self._session.get()
+        self.about: dict[str, str] = session.get_modelmeta().custom_metadata_map
+        inputs = {one.name for one in session.get_inputs()}
         self.name = self.about.get("model", "")
         if not self.name or "image" not in inputs:
             raise PixelRNNError(f"{path}: an ONNX file of another program. Give one that pixelrnn export wrote.")
         self.reads_mask = self.detects = "mask" in inputs
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return OnnxBackend, (self.path,)
+
     def __call__(self, image: np.ndarray, mask: np.ndarray, guide: np.ndarray | None = None) -> Output:
         if not self.reads_mask:
             if guide is not None:
                 raise PixelRNNError(f"{self.name}: this model takes no guide: pass guide=None")
-            return Output(self.session.run(["picture"], {"image": image[None]})[0][0], None)
-        return _fill(self.session, _feeds(image, mask, guide))
+            return Output(self._session.get().run(["picture"], {"image": image[None]})[0][0], None)
+        return _fill(self._session.get(), _feeds(image, mask, guide))
 
     def detect(self, image: np.ndarray, seen: np.ndarray) -> np.ndarray:
-        return _detect(self.session, _feeds(image, None, None, seen))
+        return _detect(self._session.get(), _feeds(image, None, None, seen))
 
 
 class BundledBackend:
     """Bundled weights on the graphs that hold none, run by ONNX Runtime on the CPU with OMP_NUM_THREADS threads, 2 by default.
 
-    Both graphs are opened in the background, while whoever asked reads its picture. May be shared by threads.
+    Both graphs are opened in the background, while whoever asked reads its picture. May be shared by threads, pickled and used
+    after a fork.
     """
 
     reads_mask = detects = True
@@ -112,19 +135,22 @@ class BundledBackend:
         pool = ThreadPoolExecutor(2, "onnxruntime")
         pool.submit(import_module, "onnxruntime")  # while the weights are read and their checksum is taken
         header, tensors = read_tensors(path)
-        self.name, self.about = str(header["model"]), dict(header["about"])
+        self.path, self.name, self.about = path, str(header["model"]), dict(header["about"])
         self._detector, self._filler = (
-            pool.submit(open_session, graph, {key: value for key, value in tensors.items() if key.startswith(part)})
+            Session(partial(open_session, graph, {key: value for key, value in tensors.items() if key.startswith(part)}), pool)
             for graph, part in ((DETECT, "detector."), (FILL, "filler."))
         )
         pool.shutdown(wait=False)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return BundledBackend, (self.path,)
+
     def __call__(self, image: np.ndarray, mask: np.ndarray, guide: np.ndarray | None = None) -> Output:
         feeds = _feeds(image, mask, guide)
-        return _fill(self._filler.result(), {name: feeds[name] for name in ("image", "mask", "guide", "has_guide")})
+        return _fill(self._filler.get(), {name: feeds[name] for name in ("image", "mask", "guide", "has_guide")})
 
     def detect(self, image: np.ndarray, seen: np.ndarray) -> np.ndarray:
-        return _detect(self._detector.result(), {"image": image[None], "evidence": seen[None]})
+        return _detect(self._detector.get(), {"image": image[None], "evidence": seen[None]})
 
 
 def _fill(session: Any, feeds: dict[str, np.ndarray]) -> Output:
@@ -152,6 +178,12 @@ def _feeds(
     }
 
 
+def _threads() -> int:
+    """OMP_NUM_THREADS, whose first number counts where it is a list; a few where it says nothing."""
+    first = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
+    return int(first) if first.isdigit() and int(first) else min(THREADS, os.cpu_count() or 1)
+
+
 def open_session(path: Path, weights: dict[str, np.ndarray] | None = None) -> Any:
     """weights: by name, what the graph's external initializers are, in float16 or float32."""
     try:
@@ -163,7 +195,7 @@ def open_session(path: Path, weights: dict[str, np.ndarray] | None = None) -> An
         raise PixelRNNError(f"{path}: damaged, or not written by pixelrnn export: its checksum does not hold. Export it again.")
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
-    options.intra_op_num_threads = int(os.environ.get("OMP_NUM_THREADS", 0)) or min(THREADS, os.cpu_count() or 1)
+    options.intra_op_num_threads = _threads()
     # threads that spin while they wait take the cores from others
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     # keeps what it took for the largest picture for as long as it lives

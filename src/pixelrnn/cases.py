@@ -6,8 +6,11 @@ from pathlib import Path
 import numpy as np
 from PIL import ExifTags, Image
 
+from .decode import read_image
 from .errors import PixelRNNError
-from .image import list_images, read_image, read_mask, resize
+from .folders import list_images
+from .image import resize
+from .masks import read_mask
 
 PARTS = ("input", "mask", "target")
 LAYOUT = "Expected SET/input/ID.png, SET/mask/ID.png (white where missing) and SET/target/ID.png, one of each for every ID."

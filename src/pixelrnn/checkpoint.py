@@ -12,8 +12,8 @@ import torch
 from safetensors.numpy import save_file
 from torch import nn
 
+from .encode import write_atomically
 from .errors import PixelRNNError
-from .image import write_atomically
 from .models import create_model, list_models
 from .weights import DEFAULT, DETECTOR, checksum, find_weights, read_tensors
 

@@ -9,7 +9,7 @@ import atexit
 import gc
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from functools import cache, partial
 from pathlib import Path
@@ -17,22 +17,49 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from . import __version__
 from .errors import PixelRNNError
-from .weights import DEFAULT, EXPECTED, SHARP, bundled_weights
+from .weights import DEFAULT, EXPECTED, SAMPLER, SHARP, bundled_weights
 
 if TYPE_CHECKING:
     import numpy as np
     from rich.console import Console
     from rich.progress import Progress
 
-    from .completion import Completer, Completion
+    from .completion import Completion
 
-app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help="Complete occluded photographs, bedrooms first.")
+EXTRAS = {  # what is installed with which, for commands that need it
+    **dict.fromkeys(("torch", "lightning", "matplotlib", "yaml", "onnx"), "train"),
+    **dict.fromkeys(("cv2", "skimage", "pypatchmatch"), "evaluate"),
+    "streamlit": "app",
+}
+NAMES = {"help_option_names": ["-h", "--help"]}
+app = typer.Typer(
+    no_args_is_help=True,
+    context_settings=NAMES,
+    pretty_exceptions_enable=False,
+    help="Complete occluded photographs, bedrooms first.",
+)
 Weights = Annotated[
     str,
     typer.Option(help=f"{SHARP} (default), {EXPECTED} (least error, softer), a .safetensors file, or a plain .pth state dict."),
 ]
 Device = Annotated[str, typer.Option(help="cpu or cuda.")]
+
+
+def _tell_version(asked: bool) -> None:
+    if asked:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_tell_version, is_eager=True)
+    ] = False,
+) -> None:
+    pass
 
 
 @cache
@@ -67,93 +94,9 @@ def _printable(text: str) -> str:
     return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
 
 
-def plan_outputs(
-    inputs: Sequence[Path], out: Path | None, overwrite: bool, skip_existing: bool = False, samples: int = 1
-) -> list[tuple[Path, Path]]:
-    """(picture, where its completion goes) for files and folders, in order.
-
-    A folder gives OUT/<relative path>/NAME.png, OUT being outputs/ by default; a file without OUT a numbered
-    outputs/NAME_completed.png; a file with OUT that ends like a picture, exactly that. Raises PixelRNNError for a missing path,
-    for two inputs with one output and, without `overwrite`, for an output that exists, which `skip_existing` leaves out. Each
-    of the `samples` is an output.
-    """
-    from .image import SUFFIXES, list_images
-
-    exact = out is not None and out.suffix.lower() in SUFFIXES
-    if exact and (len(inputs) != 1 or inputs[0].is_dir()):
-        raise PixelRNNError(f"{out}: one file for several pictures. Give a folder.")
-    plan: list[tuple[Path, Path]] = []
-    for path in inputs:
-        if path.is_dir():
-            folder = out or Path("outputs")
-            plan += [(found, folder / found.relative_to(path).with_suffix(".png")) for found in list_images(path)]
-        elif not path.exists():
-            raise PixelRNNError(f"{path}: no such file or folder. Check the path.")
-        elif out is None:
-            target = Path("outputs") / f"{path.stem}_completed.png"
-            plan.append((path, target if skip_existing else _free(target, {target for _, target in plan})))
-        else:
-            plan.append((path, out if exact else out / f"{path.stem}.png"))
-    taken: dict[Path, Path] = {}
-    for path, target in plan:
-        for one in (sample_target(target, number) for number in range(1, samples + 1)):
-            if one in taken:
-                raise PixelRNNError(f"{taken[one]} and {path} would both be written to {one}. Complete them in two runs.")
-            if one.exists() and not overwrite and not skip_existing:
-                raise PixelRNNError(f"{one}: exists already. Give --overwrite, --skip-existing, or another --out.")
-            taken[one] = path
-    return [(path, target) for path, target in plan if not (skip_existing and target.exists())]
-
-
-def sample_target(target: Path, number: int) -> Path:
-    """Where the sample of this rank goes: the first to `target` itself."""
-    return target if number == 1 else target.with_stem(f"{target.stem}_sample{number}")
-
-
-def _free(target: Path, planned: set[Path]) -> Path:
-    """`target`, numbered when it exists."""
-    candidate, number = target, 2
-    while candidate.exists() or candidate in planned:
-        candidate = target.with_stem(f"{target.stem}_{number}")
-        number += 1
-    return candidate
-
-
-Mask = Path | tuple[int, int, int, int] | None
-
-
-def _read_mask_option(mask: str | None) -> Mask:
-    """A box "x,y,w,h", or a path that exists."""
-    if mask is None:
-        return None
-    numbers = mask.split(",")
-    if len(numbers) == 4 and all(number.strip().isdigit() for number in numbers) and not Path(mask).exists():
-        x, y, width, height = map(int, numbers)
-        return x, y, width, height
-    if not Path(mask).exists():
-        raise PixelRNNError(f"{mask}: no such mask file or folder, and no box x,y,w,h. Check the path.")
-    return Path(mask)
-
-
-def _mask_for(path: Path, mask: Mask, folders: Sequence[Path]) -> Mask:
-    """The mask of one picture: what was given, or of a folder the file with the picture's relative path, else its name."""
-    from .image import SUFFIXES
-
-    if not isinstance(mask, Path) or not mask.is_dir():
-        return mask
-    inside = [path.parent.relative_to(folder) for folder in folders if folder.is_dir() and folder in path.parents]
-    for place in (mask / inside[0] if inside else mask, mask):
-        found = [one for one in place.glob("*") if one.stem == path.stem and one.suffix.lower() in SUFFIXES]
-        if found:
-            break
-    if len(found) != 1:
-        raise PixelRNNError(f"{path}: {len(found)} masks named {path.stem} in {mask}, expected one.")
-    return found[0]
-
-
 @app.command()
 def complete(
-    inputs: Annotated[list[Path], typer.Argument(metavar="IN...", help="Pictures, or folders of them.")],
+    inputs: Annotated[list[Path], typer.Argument(metavar="IN...", help="Pictures, or folders of them; - is standard input.")],
     out: Annotated[
         Path | None,
         typer.Option(
@@ -170,7 +113,12 @@ def complete(
             "Without it transparent pixels are missing, or else what is painted over the picture is found."
         ),
     ] = None,
+    invert_mask: Annotated[bool, typer.Option("--invert-mask", help="Black pixels of the mask are missing.")] = False,
+    resize_mask: Annotated[bool, typer.Option("--resize-mask", help="Bring a mask of another size to the picture's.")] = False,
     grow: Annotated[int, typer.Option(min=0, help="Pixels by which what is missing is grown.")] = 0,
+    guide: Annotated[
+        Path | None, typer.Option(help="A picture that shows coarsely what belongs there, 32 to 64 pixels a side.")
+    ] = None,
     detect: Annotated[
         str,
         typer.Option(
@@ -190,6 +138,11 @@ def complete(
     ] = 1,
     seed: Annotated[int, typer.Option(help="Of the samples: the same one draws the same again.")] = 0,
     temperature: Annotated[float, typer.Option(help="Of the samples: below 1 likelier ones, and more alike.")] = 1.0,
+    kind: Annotated[
+        str, typer.Option("--format", help="Of outputs that are not named: png, jpg, webp, or same, as the picture's.")
+    ] = "png",
+    max_megapixels: Annotated[int, typer.Option(min=1, help="Larger pictures are refused before they are decoded.")] = 100,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="List what would be completed, and where to.")] = False,
     sheet: Annotated[Path | None, typer.Option(help="Also write one picture with every input beside its completion.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace outputs that exist.")] = False,
     skip_existing: Annotated[
@@ -198,33 +151,61 @@ def complete(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a picture, and nothing else.")] = False,
 ) -> None:
     """Complete pictures; without a mask, the occlusion is found."""
+    from .batch import Batch, describe, read_mask_option, through
     from .completion import Completer
     from .detection import LEVELS
-    from .image import read_image
+    from .folders import left_out
+    from .planning import OUTPUTS, plan, sample_target
 
     if detect not in LEVELS:
         raise PixelRNNError(f"--detect {detect}: expected {', '.join(LEVELS)}.")
-    region = _read_mask_option(mask)
-    plan = plan_outputs(inputs, out, overwrite, skip_existing, samples)
+    from PIL import Image
+
+    Image.MAX_IMAGE_PIXELS = max_megapixels * 10**6  # beyond twice as many Pillow refuses by itself
+    given = read_mask_option(mask, inputs)
+    options: dict[str, Any] = {
+        "grown": grow,
+        "level": detect,
+        "samples": samples,
+        "seed": seed,
+        "temperature": temperature,
+        "guide": guide,
+        "invert_mask": invert_mask,
+        "resize_mask": resize_mask,
+    }
+    if [str(path) for path in inputs] == ["-"]:
+        completer = Completer.from_pretrained(weights, device, backend)
+        through(Batch(completer, given, max_megapixels, options), out, kind)
+        return
+    planned = plan(inputs, out, overwrite, skip_existing, samples, kind)
+    todo = planned.todo
+    say = (lambda text: None) if as_json else _say
+    if left := left_out(planned.left):
+        typer.echo(_printable(left), err=True)
+    if skip_existing and not todo:
+        say(f"all {len(planned.done)} were done")
+        return
+    if dry_run:
+        for path, target in todo:
+            typer.echo(_printable(f"{path} -> {target}"))
+        return
     if sheet is not None and sheet.exists() and not overwrite:
         raise PixelRNNError(f"{sheet}: exists already. Give --overwrite, or another --sheet.")
     completer = Completer.from_pretrained(weights, device, backend)
-    say = (lambda text: None) if as_json else _say
     if Path(weights).suffix == ".pth":
         say(f"{weights}: weights of {completer.name}")
+    batch = Batch(completer, given, max_megapixels, options)
     failures: list[str] = []
     done: list[tuple[Path, Path]] = []
     unchanged: list[Path] = []
 
-    options: dict[str, Any] = {"grown": grow, "level": detect, "samples": samples, "seed": seed, "temperature": temperature}
-
     def one(path: Path, target: Path) -> None:
         start = time.perf_counter()
-        told: dict[str, Any] = {"path": str(path), "output": str(target)}
+        told: dict[str, Any] = {"path": str(path)}
         try:
-            told |= _complete_one(completer, path, target, _mask_for(path, region, inputs), **options)
+            told |= batch(path, target)
         except (PixelRNNError, MemoryError) as error:
-            if len(plan) == 1 and not as_json and isinstance(error, PixelRNNError):
+            if len(todo) == 1 and not as_json and isinstance(error, PixelRNNError):
                 raise
             told["error"] = str(error) or f"{path}: not enough memory."
             failures.append(told["error"])
@@ -236,25 +217,29 @@ def complete(
             import json
 
             typer.echo(json.dumps({**told, "seconds": round(time.perf_counter() - start, 4)}))
-        elif len(plan) == 1:
-            share = _what_was_missing(told)
+        elif len(todo) == 1:
             likelihoods = [f"log-likelihood {nats:.2f} nats a pixel" for nats in told["log_likelihood"] or ()]
-            say(f"{target}  ({'; '.join([share, *likelihoods[:1], *told['notes']])})")
+            say(f"{target}  ({'; '.join([describe(told), *likelihoods[:1], *told['notes']])})")
             for number, likelihood in enumerate(likelihoods[1:], 2):
                 say(f"{sample_target(target, number)}  ({likelihood})")
 
-    several = len(plan) != 1
-    with _progress(hidden=as_json) if several or samples > 1 else nullcontext() as progress:
-        if progress is not None and samples > 1:
-            drawing = progress.add_task("Drawing", total=100)
-            options["progress"] = lambda share: progress.update(drawing, completed=round(100 * share))
-        for path, target in progress.track(plan, description="Completing") if progress is not None and several else plan:
-            one(path, target)
+    several = len(todo) != 1
+    try:
+        with _progress(hidden=as_json) if several or samples > 1 else nullcontext() as progress:
+            if progress is not None and samples > 1:
+                drawing = progress.add_task("Drawing", total=100)
+                options["progress"] = lambda share: progress.update(drawing, completed=round(100 * share))
+            for path, target in progress.track(todo, description="Completing") if progress is not None and several else todo:
+                one(path, target)
+    except KeyboardInterrupt:
+        _complain(f"stopped: {len(done)} of {len(todo)} pictures completed. --skip-existing goes on.")
+        raise typer.Exit(130) from None
     if several:
         whole = f"; in {len(unchanged)} nothing was missing, so they are unchanged" if unchanged else ""
-        say(f"{len(done)} of {len(plan)} pictures completed" + (f" in {out or 'outputs'}" if done else "") + whole)
+        say(f"{len(done)} of {len(todo)} pictures completed" + (f" in {out or OUTPUTS}" if done else "") + whole)
     if sheet is not None and done:
         from . import report
+        from .decode import read_image
 
         report.sheet(((read_image(path), read_image(target)) for path, target in done), sheet)
         say(f"{sheet}")
@@ -263,63 +248,6 @@ def complete(
             _complain(failure)
     if failures:
         raise typer.Exit(1)
-
-
-def _what_was_missing(told: dict[str, Any]) -> str:
-    """How much, and of what was found how many regions, and where."""
-    source, regions = told["mask_source"], [region for region in told["regions"] if region["kept"]]
-    if not told["missing"]:
-        if source == "given":
-            return "the mask has no white in it, so the picture is unchanged"
-        doubt = len(told["regions"]) - len(regions)
-        unsure = f" ({_regions(doubt)} in doubt: --detect eager would take {'it' if doubt == 1 else 'them'})" if doubt else ""
-        return (
-            f"nothing painted over was found{unsure}, so the picture is unchanged; "
-            "mark what is in the way with --mask, or with the brush of pixelrnn app"
-        )
-    share = f"{100 * told['missing']:.2g}% missing, {source}"
-    if source in ("given", "transparent"):
-        return share
-    places = ["{2} x {3} at {0},{1}".format(*region["box"]) for region in regions[:3]]
-    more = [f"{len(regions) - 3} more"] if len(regions) > 3 else []
-    return f"{share}: {_regions(len(regions))} of {', '.join(places + more)}"
-
-
-def _regions(count: int) -> str:
-    return f"{count} region" + "s" * (count != 1)
-
-
-def _complete_one(completer: "Completer", path: Path, target: Path, mask: Mask, **options: Any) -> dict[str, Any]:
-    """Complete and write one picture, its samples first of all, so that `target` says that it is done; what --json tells."""
-    from .detection import LEVELS
-    from .image import read_picture, write_image
-
-    picture = read_picture(path)
-    try:
-        result = completer(picture, mask, **options)
-    except PixelRNNError as error:
-        raise PixelRNNError(str(error) if str(path) in str(error) else f"{path}: {error}") from None
-    for number, sample in reversed(list(enumerate(result.samples, 1))):
-        write_image(sample_target(target, number), sample, picture, result.mask)
-    height, width = result.mask.shape
-    return {
-        "width": width,
-        "height": height,
-        "missing": round(float(result.mask.mean()), 6),
-        "mask_source": result.mask_source,
-        "regions": [
-            {
-                "box": [region.box.left, region.box.top, *region.box.size],
-                "pixels": int(region.mask.sum()),
-                "confidence": round(region.confidence, 4),
-                "kept": region.confidence >= LEVELS[options["level"]],
-            }
-            for region in result.regions
-        ],
-        "log_likelihood": result.log_likelihood,
-        "notes": list(picture.notes),
-        "error": None,
-    }
 
 
 @app.command()
@@ -389,7 +317,7 @@ def demo_data(
     """Render procedural bedrooms as a paired dataset to train on."""
     from concurrent.futures import ProcessPoolExecutor
 
-    from .data import write_pairs
+    from .pairs import write_pairs
 
     with ProcessPoolExecutor() as pool, _progress() as progress:
         rooms = pool.map(partial(_render, seed=seed, size=size), range(count + test))
@@ -419,10 +347,11 @@ def occlude(
     style: Annotated[str, typer.Option(help="square (black, as described) or random shapes and paint.")] = "random",
 ) -> None:
     """Turn clean photographs into a paired dataset."""
-    from .data import write_pairs
-    from .image import list_images, read_image
+    from .decode import read_image
+    from .folders import list_images
+    from .pairs import write_pairs
 
-    paths = list_images(source)
+    paths = list_images(source, [out])
     with _progress() as progress:
         pictures: Iterator[np.ndarray] = (read_image(path) for path in progress.track(paths, description="Occluding"))
         write_pairs(pictures, out, seed, style=_style(style), name="photo")
@@ -465,7 +394,7 @@ def evaluate(
     from . import evaluation, report, report_html
     from .cases import read_cases
     from .completion import Completer
-    from .image import list_images
+    from .folders import list_images
     from .peers import classical
 
     def without_mask(completer: Completer) -> "Callable[[np.ndarray, np.ndarray | None], Completion]":
@@ -510,7 +439,7 @@ def evaluate(
 
 
 def _write_text(path: Path, text: str) -> None:
-    from .image import write_atomically
+    from .encode import write_atomically
 
     write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
@@ -539,10 +468,14 @@ def page(
 
 @app.command()
 def models() -> None:
-    """List the bundled weights and the registered models."""
-    from .models import list_models
+    """List the bundled weights, and, where torch is installed, the models that can be trained."""
+    from importlib.util import find_spec
 
-    _say(f"bundled weights: {', '.join(bundled_weights())}\nmodels: {', '.join(list_models())}")
+    _say(f"bundled weights: {', '.join(bundled_weights())}; {SAMPLER}, which draws samples for both")
+    if find_spec("torch") is not None:
+        from .models import list_models
+
+        _say(f"models: {', '.join(list_models())}")
 
 
 def main() -> None:
@@ -553,5 +486,14 @@ def main() -> None:
     except PixelRNNError as error:
         _complain(str(error))
         sys.exit(2)
+    except ModuleNotFoundError as error:
+        extra = EXTRAS.get((error.name or "").split(".")[0])
+        if extra is None:
+            raise
+        _complain(f"this needs {error.name}. Install it: pip install 'pixelrnn[{extra}]'.")
+        sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)
+    except BrokenPipeError:  # whoever read what was printed has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains when it ends
+        sys.exit(1)

@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
+from . import decode
 from .backends import Backend, open_backend
+from .decode import Picture, read_picture
 from .detection import Detection, Region, detect
 from .errors import PixelRNNError
-from .image import Picture, as_rgb, grow, read_mask, read_picture, resize, to_float, to_uint8
+from .image import grow, resize, to_float, to_uint8
+from .masks import Given, as_mask
 from .tiling import WORK_SIDE, cut, fill
 from .weights import DEFAULT
 
@@ -22,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["WORK_SIDE", "Completer", "Completion"]
 
-Source = str | Path | Image.Image | np.ndarray | Picture
+Source = decode.Source | np.ndarray | Picture
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,9 @@ class Completer:
     ) -> None:
         self.backend, self.detector, self.name, self.sampler = backend, detector, name, sampler
 
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"sampler": None}  # loaded again where it is asked for
+
     @classmethod
     def from_pretrained(cls, weights: str | Path = DEFAULT, device: str = "cpu", backend: str = "auto") -> "Completer":
         """Load a bundled name, a .safetensors file of ours, a plain .pth state dict or an exported .onnx file.
@@ -67,7 +73,7 @@ class Completer:
     def __call__(
         self,
         image: Source,
-        mask: str | Path | Image.Image | np.ndarray | tuple[int, int, int, int] | None = None,
+        mask: Given | None = None,
         samples: int = 1,
         seed: int = 0,
         guide: Source | None = None,
@@ -75,13 +81,17 @@ class Completer:
         temperature: float = 1.0,
         progress: Callable[[float], Any] = lambda share: None,
         level: str = "normal",
+        invert_mask: bool = False,
+        resize_mask: bool = False,
     ) -> Completion:
         """Complete one picture.
 
-        image: a path, a PIL picture, uint8 (H, W, 3), or a Picture. mask: a path, a PIL picture (white is missing), bool
-        (H, W), or a box (x, y, width, height) in pixels; None finds what is painted over, and takes transparent pixels as
-        missing. samples: 1 for the completion itself; more are drawn by the sampler, one seed giving the same ones
-        each time, and completed with what was drawn as their guides. guide: what belongs in the hole, as a coarse picture of
+        image: a path, a file's bytes, an open binary file, a PIL picture, uint8 (H, W, 3), or a Picture.
+        mask: the same, of what masks.read_mask understands (white is missing), bool (H, W), or a box (x, y, width, height) in
+        pixels; None finds what is painted over, and takes transparent pixels as missing. invert_mask: black is missing.
+        resize_mask: bring a mask of another size to the picture's.
+        samples: 1 for the completion itself; more are drawn by the sampler, one seed giving the same ones each time, and
+        completed with what was drawn as their guides. guide: what belongs in the hole, as a coarse picture of
         the whole (a path, a PIL picture or uint8 (h, w, 3)), best 32 to 64 pixels a side. grown: pixels by which what is
         missing is grown. temperature: of the samples, above 0; below 1 they are likelier and more alike. progress: told the
         share of them that is drawn, in (0, 1]. level: of detection.LEVELS, how sure a find must be.
@@ -90,6 +100,8 @@ class Completer:
         """
         if samples < 1:
             raise PixelRNNError(f"{samples} samples: expected 1 or more.")
+        if not 0 <= seed < 2**63:
+            raise PixelRNNError(f"seed {seed}: expected 0 to 2**63 - 1.")
         if samples > 1 and (guide is not None or not self.backend.reads_mask):
             why = "a guide was given" if guide is not None else f"the model {self.name} takes no guide"
             raise PixelRNNError(f"{samples} samples: {why}, so there is one completion. Ask for 1.")
@@ -97,20 +109,20 @@ class Completer:
         picture = opened.pixels
         regions: tuple[Region, ...] = ()
         if mask is not None:
-            missing, source = _as_mask(mask, picture.shape[:2]), "given"
+            missing, source = as_mask(mask, picture.shape[:2], invert_mask, resize_mask), "given"
         else:
-            found = self.detect(picture, level)
-            missing, source, regions = found.tinted, self.source, found.regions
-            hidden = opened.transparent
-            if hidden is not None:
-                missing = hidden | found.beside(hidden)
-                source = f"transparent and {source}" if missing.sum() > hidden.sum() else "transparent"
+            missing, source, found = self.find(opened, level)
+            regions = found.regions
         if grown:
             missing = grow(missing, grown)
         if missing.all():
             raise PixelRNNError(
                 "the whole picture is missing, there is nothing to complete it from. "
-                + ("Give a mask that leaves some pixels known." if source == "given" else "Give a mask of what is missing.")
+                + (
+                    "Give a mask that leaves some pixels known, or --invert-mask if black is missing."
+                    if source == "given"
+                    else "Give a mask of what is missing."
+                )
             )
         if not missing.any():
             deviation = np.zeros(missing.shape, np.float32)
@@ -159,6 +171,16 @@ class Completer:
         order = sorted(range(samples), key=lambda i: -drawn.log_likelihood[i])
         return [every[i] for i in order], [drawn.log_likelihood[i] for i in order]
 
+    def find(self, picture: Picture, level: str = "normal") -> tuple[np.ndarray, str, Detection]:
+        """What is missing where no mask says it: bool (H, W), as filling needs it, what is painted over and what is
+        transparent; Completion.mask_source; and what was painted over. Raises what `detect` does."""
+        found = self.detect(picture.pixels, level)
+        hidden = picture.transparent
+        if hidden is None:
+            return found.tinted, self.source, found
+        missing = hidden | found.beside(hidden)
+        return missing, f"transparent and {self.source}" if missing.sum() > hidden.sum() else "transparent", found
+
     def detect(self, picture: np.ndarray, level: str = "normal") -> Detection:
         """Find what is painted over uint8 (H, W, 3). level: "strict" where nothing may be altered in vain, "normal", or "eager"
         where nothing may be missed. Raises PixelRNNError for another level."""
@@ -194,34 +216,12 @@ class Completer:
 def _as_picture(image: Source) -> Picture:
     if isinstance(image, Picture):
         return image
-    if isinstance(image, (str, Path)):
-        return read_picture(image)
-    if isinstance(image, Image.Image):
-        return Picture(as_rgb(image))
+    if isinstance(image, (str, Path, bytes, Image.Image)) or hasattr(image, "read"):
+        return read_picture(image)  # type: ignore[arg-type]  # an array is not read
+    if not isinstance(image, np.ndarray):
+        raise PixelRNNError(
+            f"expected a picture as a path, bytes, a file, a PIL picture or an array, got {type(image).__name__}."
+        )
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or 0 in image.shape:
         raise PixelRNNError(f"expected a picture as uint8 (H, W, 3), got {image.dtype} {image.shape}.")
     return Picture(image)
-
-
-def _as_mask(mask: str | Path | Image.Image | np.ndarray | tuple[int, int, int, int], shape: tuple[int, ...]) -> np.ndarray:
-    height, width = shape
-    if isinstance(mask, tuple):
-        x, y, w, h = mask
-        if w < 1 or h < 1 or x < 0 or y < 0 or x + w > width or y + h > height:
-            raise PixelRNNError(f"box {x},{y},{w},{h} (x, y, width, height) does not lie in a picture of {width} x {height}.")
-        missing = np.zeros((height, width), bool)
-        missing[y : y + h, x : x + w] = True
-        return missing
-    if isinstance(mask, (str, Path)):
-        missing = read_mask(mask)
-    elif isinstance(mask, Image.Image):
-        missing = as_rgb(mask).mean(axis=2) >= 127.5
-    else:
-        missing = mask
-    if missing.dtype != bool or missing.ndim != 2:
-        raise PixelRNNError(f"expected a mask as bool (H, W), True where missing, got {missing.dtype} {missing.shape}.")
-    if missing.shape != (height, width):
-        raise PixelRNNError(
-            f"the mask is {missing.shape[1]} x {missing.shape[0]}, the picture {width} x {height}. Give a mask of that size."
-        )
-    return missing

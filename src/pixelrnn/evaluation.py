@@ -22,8 +22,9 @@ from torch.nn import functional as F
 from . import calibration, metrics
 from .cases import Case, squared
 from .completion import WORK_SIDE, Completer
+from .decode import read_image
 from .errors import PixelRNNError
-from .image import grow, read_image, resize, to_float, to_uint8
+from .image import grow, resize, to_float, to_uint8
 from .models.efficientnet import MULTIPLE, EfficientNetFeatures, has_features, load_features
 
 NEAR = 4  # pixels around the hole that a method may touch: blending, and the ringing that a JPEG leaves there

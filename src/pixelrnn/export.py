@@ -19,8 +19,8 @@ from torch import nn
 
 from .backends import SEAL, open_session, seal
 from .checkpoint import load
+from .encode import write_atomically
 from .errors import PixelRNNError
-from .image import write_atomically
 from .models import CompletionModel
 from .models.base import EVIDENCE, occlusion
 from .models.base import evidence as own_evidence

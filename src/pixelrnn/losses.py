@@ -4,11 +4,12 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from .metrics import LUMA, WINDOW, ssim, ssim_map
+from .metrics import LUMA, WINDOW, in_float32, ssim, ssim_map
 
 ONE_SIGMA = 0.6827  # of a normal distribution lie within one standard deviation
 
 
+@in_float32
 def combined_loss(
     prediction: torch.Tensor, target: torch.Tensor, mse_weight: float = 0.8, ssim_weight: float = 0.2
 ) -> torch.Tensor:
@@ -30,11 +31,13 @@ class CombinedLoss(nn.Module):
         return combined_loss(prediction, target, self.mse_weight, self.ssim_weight)
 
 
+@in_float32
 def hole_l1_loss(prediction: torch.Tensor, target: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     """Mean absolute error of the missing pixels of the batch, a scalar."""
     return _masked_mean((prediction - target).abs().mean(dim=1, keepdim=True), mask)
 
 
+@in_float32
 def hole_rmse_loss(prediction: torch.Tensor, target: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     """Root mean square error of each picture's missing pixels, mean over the pictures that have any, a scalar.
 
@@ -45,6 +48,7 @@ def hole_rmse_loss(prediction: torch.Tensor, target: torch.Tensor, mask: torch.T
     return (square + 1e-5).sqrt().mul(missing > 0).sum() / (missing > 0).sum().clamp_min(1)
 
 
+@in_float32
 def hole_ssim_loss(prediction: torch.Tensor, target: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     """1 - SSIM of the luma, mean over the windows whose centre is missing, the known pixels being the target's, a scalar."""
     weights, edge = target.new_tensor(LUMA)[:, None, None], WINDOW // 2
@@ -52,6 +56,7 @@ def hole_ssim_loss(prediction: torch.Tensor, target: torch.Tensor, mask: torch.T
     return _masked_mean(1 - ssim_map(x, y), mask[..., edge:-edge, edge:-edge])
 
 
+@in_float32
 def mask_loss(mask_logits: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     """Binary cross-entropy plus (1 - Dice) of the detected occlusion, a scalar."""
     probability = torch.sigmoid(mask_logits)
@@ -60,6 +65,7 @@ def mask_loss(mask_logits: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     return F.binary_cross_entropy_with_logits(mask_logits, mask) + (1 - dice).mean()
 
 
+@in_float32
 def deviation_loss(log_std: torch.Tensor, prediction: torch.Tensor, target: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     """Pinball loss (Koenker and Bassett 1978) of the deviation as the 68.3% quantile of the absolute error, over the channels
     of the missing pixels, a scalar.

@@ -1,6 +1,8 @@
 """Image quality: SSIM, PSNR, gradient magnitude similarity, sharpness. Tensors are float (B, C, H, W) in [0, 1]."""
 
 from collections.abc import Callable, Sequence
+from functools import wraps
+from typing import Any, TypeVar
 
 import torch
 from torch.nn import functional as F
@@ -9,6 +11,29 @@ from torch.nn import functional as F
 WINDOW, SIGMA, K1, K2 = 11, 1.5, 0.01, 0.03
 GRADIENT_C = 0.0026  # Xue et al.'s 170, which is for levels up to 255
 LUMA = (0.299, 0.587, 0.114)  # of R, G, B; ITU-R BT.601
+
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def in_float32(function: Function) -> Function:
+    """`function` of tensors, computed in float32 at least, whatever autocast says: in half precision an SSIM exceeds 1. Raises
+    ValueError for whole numbers, which are no light in [0, 1]."""
+
+    @wraps(function)
+    def computed(*given: Any, **named: Any) -> Any:
+        def widened(value: Any) -> Any:
+            if not isinstance(value, torch.Tensor):
+                return value
+            if not value.dtype.is_floating_point and value.dtype != torch.bool:
+                raise ValueError(f"expected floats in [0, 1], got {value.dtype}. Divide uint8 by 255 first.")
+            return value.float() if value.dtype in (torch.float16, torch.bfloat16) else value
+
+        device = next((value.device.type for value in (*given, *named.values()) if isinstance(value, torch.Tensor)), "cpu")
+        with torch.autocast(device, enabled=False):
+            return function(*map(widened, given), **{name: widened(value) for name, value in named.items()})
+
+    return computed  # type: ignore[return-value]
 
 
 def _blur(image: torch.Tensor) -> torch.Tensor:
@@ -36,6 +61,7 @@ def ssim(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     return ssim_map(x, y).mean(dim=(1, 2, 3))
 
 
+@in_float32
 def ssim_map(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     """What `ssim` is the mean of, per channel and window: (B, C, H, W) twice to (B, C, H - 10, W - 10) in [-1, 1].
 
@@ -53,6 +79,7 @@ def ssim_map(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     return (2 * product + c1) * (2 * (xy - product) + c2) / ((squares + c1) * (xx + yy - squares + c2))
 
 
+@in_float32
 def psnr(x: torch.Tensor, y: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
     """Peak signal-to-noise ratio in dB, one per image: (B, C, H, W) twice to (B,).
 
@@ -66,6 +93,7 @@ def psnr(x: torch.Tensor, y: torch.Tensor, mask: torch.Tensor | None = None) -> 
     return -10 * torch.log10(mse.clamp_min(1e-14))  # clamped: two equal images score 140 dB, not infinity
 
 
+@in_float32
 def gms(x: torch.Tensor, y: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
     """Mean gradient magnitude similarity, one value in (0, 1] per image, 1 for equal edges: (B, 3, H, W) twice to (B,).
 

@@ -21,9 +21,10 @@ from rich.table import Table
 from rich.text import Text
 
 from .calibration import Calibration, calibrate
+from .encode import write_image
 from .errors import PixelRNNError
 from .evaluation import SHARES, Estimate, FalseAlarms, Record, Summary, by_set, differences, summarise
-from .image import resize, write_image
+from .image import resize
 
 Results = Mapping[str, Sequence[Record]]
 Alarms = Mapping[str, FalseAlarms]

@@ -52,7 +52,7 @@ def show(uploads: list[Upload], settings: Settings) -> None:
         def work(job: Job, upload: Upload = upload) -> Row:
             job.stage = READ
             picture = upload.decode()
-            before = thumbnail(picture, THUMBNAIL)
+            before = thumbnail(picture.pixels, THUMBNAIL)
             job.stage = FILL
             start = time.perf_counter()
             result = completer(picture, samples=settings.samples, seed=settings.seed, level=settings.level)

@@ -15,7 +15,9 @@ import numpy as np
 from PIL import Image
 
 from ..completion import Completion
+from ..decode import Picture
 from ..detection import Detection
+from ..encode import encode_image
 from ..image import paste_known, resize
 from ..tiling import Box
 
@@ -105,6 +107,7 @@ class Completed:
     largest: int  # standard deviation, in grey levels of 255, which is the brightest in `doubt`
     share: float  # of the picture, missing
     seconds: float
+    notes: tuple[str, ...]  # what was lost in reading the photograph
 
 
 def found(picture: np.ndarray, mask: np.ndarray, source: str, name: str, detection: Detection | None = None) -> Found:
@@ -138,10 +141,10 @@ def _tint(mask: np.ndarray, scale: float) -> str:
     return f"data:image/png;base64,{base64.b64encode(encode(tint)).decode()}"
 
 
-def completed(picture: np.ndarray, result: Completion, seconds: float) -> Completed:
-    """What is kept of `result`, which completed `picture`, uint8 (H, W, 3), in `seconds`."""
+def completed(picture: Picture, result: Completion, seconds: float) -> Completed:
+    """What is kept of `result`, which completed `picture` in `seconds`."""
     size = _fit(result.mask.shape, PREVIEW_SIDE)
-    before, doubt, largest = resize(picture, *size), None, 0.0
+    before, doubt, largest = resize(picture.pixels, *size), None, 0.0
     if result.uncertainty is not None:
         largest = float(result.uncertainty.max())
         level = np.asarray(Image.fromarray(result.uncertainty / max(largest, 1e-6)).resize(size))
@@ -157,24 +160,26 @@ def completed(picture: np.ndarray, result: Completion, seconds: float) -> Comple
         largest=round(largest * 255),
         share=float(result.mask.mean()),
         seconds=seconds,
+        notes=picture.notes,
     )
 
 
-def picture_file(picture: np.ndarray, fill: Fill, candidate: int = 0) -> bytes:
-    """A candidate at full size as PNG; picture uint8 (H, W, 3)."""
-    return encode(Image.fromarray(fill.apply(picture, candidate)))
+def picture_file(picture: Picture, fill: Fill, candidate: int = 0) -> bytes:
+    """A candidate at full size as PNG, with all that the photograph's file says besides, as the command writes it."""
+    return encode_image(fill.apply(picture.pixels, candidate), ".png", picture, fill.mask.unpack())
 
 
-def zip_file(picture: np.ndarray, fill: Fill, stem: str) -> bytes:
+def zip_file(picture: Picture, fill: Fill, stem: str) -> bytes:
     """Every candidate, the mask and the uncertainty (in grey levels), as PNG in a ZIP."""
     mask = fill.mask.unpack()
     names = [f"{stem}_completed.png", *(f"{stem}_completed_{number}.png" for number in range(2, len(fill.holes) + 1))]
-    files = {name: fill.apply(picture, candidate) for candidate, name in enumerate(names)}
-    files[f"{stem}_mask.png"] = mask * np.uint8(255)
+    files = {name: picture_file(picture, fill, candidate) for candidate, name in enumerate(names)}
+    files[f"{stem}_mask.png"] = encode_image(mask)
     if fill.deviations is not None:
-        files[f"{stem}_uncertainty.png"] = deviation = np.zeros(mask.shape, np.uint8)
+        deviation = np.zeros(mask.shape, np.uint8)
         deviation[mask] = fill.deviations
-    return pack((name, encode(Image.fromarray(pixels))) for name, pixels in files.items())
+        files[f"{stem}_uncertainty.png"] = encode_image(deviation)
+    return pack(files.items())
 
 
 def pack(files: Iterable[tuple[str, bytes]]) -> bytes:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from ..image import read_image
+from ..decode import read_image
 from .components import define
 from .figures import thumbnail
 from .intake import Upload

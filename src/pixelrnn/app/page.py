@@ -8,10 +8,9 @@ import numpy as np
 import streamlit as st
 from PIL import Image
 
-from ..checkpoint import find_weights
 from ..detection import LEVELS
 from ..errors import PixelRNNError
-from ..weights import DEFAULT, EXPECTED, SHARP, bundled_weights
+from ..weights import DEFAULT, EXPECTED, SHARP, bundled_weights, find_weights
 from . import batch, single
 from .engine import Settings, load
 from .gallery import choose_example, example

@@ -10,7 +10,9 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from ..completion import Completer
+from ..decode import Picture
 from ..errors import PixelRNNError
+from ..masks import as_mask
 from .brush import Mark, brush, draw_marks
 from .components import define
 from .engine import DRAW, FILL, LOOK, READ, Settings, deferred, follow, load, worker
@@ -75,17 +77,12 @@ def _find(upload: Upload, mask_file: Upload | None, completer: Completer, settin
         picture = upload.decode()
         job.stage = LOOK
         start = time.perf_counter()
-        seen = None if mask_file else completer.detect(picture, settings.level)
-        if seen is None:
-            mask, source = mask_file.decode_mask(), "given"  # type: ignore[union-attr]
+        detection = None
+        if mask_file is None:
+            mask, source, detection = completer.find(picture, settings.level)
         else:
-            mask, source = seen.tinted, completer.source
-        if mask.shape != picture.shape[:2]:
-            raise PixelRNNError(
-                f"the mask is {mask.shape[1]} × {mask.shape[0]}, the picture {picture.shape[1]} × {picture.shape[0]}. "
-                "Upload a mask of that size."
-            )
-        job.shared = found(picture, mask, source, upload.key, seen)
+            mask, source = as_mask(mask_file.decode_mask(), picture.pixels.shape[:2]), "given"
+        job.shared = found(picture.pixels, mask, source, upload.key, detection)
         if not mask.any() or (kept.get("rev") == job.shared.revision and kept["marks"]):
             return None
         return _fill(job, picture, mask, source, completer, settings, start)
@@ -139,7 +136,7 @@ def _complete(
 
 
 def _fill(
-    job: Job, picture: np.ndarray, mask: np.ndarray, source: str, completer: Completer, settings: Settings, start: float
+    job: Job, picture: Picture, mask: np.ndarray, source: str, completer: Completer, settings: Settings, start: float
 ) -> Completed:
     job.stage = FILL
     # a network that reads no mask is to see the paint that it has found
@@ -195,9 +192,13 @@ def _show(upload: Upload, done: Completed, head: DeltaGenerator, stale: bool) ->
             "colours": colours,
         },
     )
-    how = "marked as missing" if done.source == "given" else "found to be covered"
+    how = {"given": "marked as missing", "transparent": "transparent"}.get(done.source, "found to be covered")
+    if done.source.startswith("transparent and"):
+        how = "transparent, or found to be covered"
     share, size = f"**{100 * done.share:.3g}%** of the picture was {how}.", f"{width} × {height} pixels"
     st.markdown(f"{share} {size}, completed in **{done.seconds:.2f} s**.")
+    if done.notes:
+        st.caption(plain(f"Of the file: {'; '.join(done.notes)}."))
     if done.source.startswith("detected by "):
         finder = plain(done.source.removeprefix("detected by "))
         st.caption(f"These weights cannot find what is missing; the weights “{finder}” found it for them.")

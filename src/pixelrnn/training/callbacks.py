@@ -13,7 +13,9 @@ from lightning.pytorch.callbacks import Callback, Timer
 from matplotlib.figure import Figure
 from rich.console import Console
 
-from ..image import read_image, to_uint8, write_atomically, write_image
+from ..decode import read_image
+from ..encode import write_atomically, write_image
+from ..image import to_uint8
 from .modules import CompletionModule
 from .recipe import Recipe
 

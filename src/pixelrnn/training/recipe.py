@@ -9,22 +9,11 @@ import numpy as np
 import yaml
 from torch.utils.data import ConcatDataset, Dataset
 
-from ..data import (
-    BinarisedDigits,
-    CoarseCases,
-    OccludedPhotographs,
-    Pair,
-    PairedDataset,
-    find_pairs,
-    is_coarse,
-    is_mnist,
-    is_paired,
-    split,
-    split_by_number,
-)
+from ..data import BinarisedDigits, CoarseCases, OccludedPhotographs, PairedDataset, is_coarse, is_mnist
 from ..errors import PixelRNNError, nearest
-from ..image import list_images
+from ..folders import list_images
 from ..models import create_model
+from ..pairs import Pair, find_pairs, is_paired, split, split_by_number
 
 SHARES = ("adversarial", "feature_matching", "projected", "perceptual", "error")
 
