@@ -24,7 +24,7 @@ from pixelrnn.occluders import jpeg
 
 SIZES = 256, 600, 1000, 1600
 ALTERED = 5e-4  # of the pixels: a photograph counts as altered
-EDGES = 0.06  # of the height
+EDGES = 0.06  # of the height, at the top and the bottom of listings, where agencies write their names
 PAINTS = {
     "white": (255, 255, 255),
     "black": (0, 0, 0),
@@ -36,12 +36,17 @@ PAINTS = {
 TEXTS = "2019/07/14 18:22", "14.07.2019", "12:45", "IMG 2041", "Guest room", "view from the door", "No. 7", "before the works"
 
 
+def trimmed(picture: np.ndarray) -> np.ndarray:
+    """A listing without its EDGES."""
+    edge = round(EDGES * len(picture))
+    return picture[edge : len(picture) - edge]
+
+
 def photograph(path: Path, size: int, number: int) -> np.ndarray:
     picture = read_image(path)
     if size == 256:
         return picture
-    edge = round(EDGES * len(picture))
-    picture = picture[edge : len(picture) - edge]
+    picture = trimmed(picture)
     scale = size / max(picture.shape)
     if size == 600:
         return picture

@@ -45,6 +45,13 @@ def place(tmp_path, monkeypatch, room):
     return tmp_path
 
 
+def photos(sources: dict[str, str]) -> None:
+    """A folder of that name with files by their names, each a copy of another."""
+    Path("photos").mkdir()
+    for name, source in sources.items():
+        Path("photos", name).write_bytes(Path(source).read_bytes())
+
+
 @pytest.fixture
 def complete(monkeypatch, capfd):
     """Run the command; gives (exit code, what it printed, what it printed as errors)."""
@@ -84,9 +91,7 @@ def test_grow_fills_so_many_pixels_more(place, complete, room):
 
 
 def test_a_second_run_completes_what_is_missing_and_leaves_the_rest_alone(place, complete):
-    Path("photos").mkdir()
-    for name in "abc":
-        (place / "photos" / f"{name}.png").write_bytes(Path("occluded.png").read_bytes())
+    photos(dict.fromkeys(("a.png", "b.png", "c.png"), "occluded.png"))
     assert complete("photos", "-o", "done")[0] == 0
     Path("done/b.png").unlink()
     before = {path: path.stat().st_mtime_ns for path in Path("done").iterdir()}
@@ -101,9 +106,7 @@ def test_a_second_run_completes_what_is_missing_and_leaves_the_rest_alone(place,
 
 
 def test_json_is_one_line_a_picture_and_a_bad_file_gives_exit_code_1(place, complete):
-    Path("photos").mkdir()
-    for name, source in (("found", "occluded.png"), ("whole", "a.png")):
-        (place / "photos" / f"{name}.png").write_bytes(Path(source).read_bytes())
+    photos({"found.png": "occluded.png", "whole.png": "a.png"})
     Path("photos/bad.jpg").write_text("not a picture")
     code, said, errors = complete("photos", "-o", "done", "--json")
     assert (code, errors) == (1, "")
@@ -144,9 +147,7 @@ def test_the_summary_says_how_much_was_found_in_how_many_regions_and_where(place
 
 
 def test_the_summary_of_a_folder_says_in_how_many_nothing_was_found(place, complete):
-    Path("photos").mkdir()
-    for name, source in (("a", "a.png"), ("b", "occluded.png")):
-        (place / "photos" / f"{name}.png").write_bytes(Path(source).read_bytes())
+    photos({"a.png": "a.png", "b.png": "occluded.png"})
     code, said, _ = complete("photos", "-o", "done", "--detect", "strict")
     assert code == 0
     assert "2 of 2 pictures completed in done; in 1 nothing was missing, so they are unchanged" in said
@@ -338,18 +339,14 @@ def test_standard_input_is_completed_to_standard_output(place, room):
 
 
 def test_a_dry_run_lists_what_would_be_done_and_does_nothing(place, complete):
-    Path("photos").mkdir()
-    for name in ("a.png", "b.png"):
-        Path("photos", name).write_bytes(Path("a.png").read_bytes())
+    photos(dict.fromkeys(("a.png", "b.png"), "a.png"))
     code, said, _ = complete("photos", "-o", "done", "--dry-run")
     assert (code, said) == (0, "photos/a.png -> done/a.png\nphotos/b.png -> done/b.png\n")
     assert not Path("done").exists()
 
 
 def test_files_that_are_left_out_of_a_folder_are_counted(place, complete):
-    Path("photos").mkdir()
-    for name in ("a.png", "c.jp2", "d.jp2", "e.txt"):
-        Path("photos", name).write_bytes(Path("a.png").read_bytes())
+    photos(dict.fromkeys(("a.png", "c.jp2", "d.jp2", "e.txt"), "a.png"))
     code, _, errors = complete("photos", "-o", "done", *GIVEN)
     assert (code, errors) == (0, "left out: 2 .jp2, 1 .txt.\n")
 
@@ -372,14 +369,18 @@ def test_masks_are_inverted_resized_and_guided_as_asked(place, complete, room):
     assert inside[1] > inside[0] + 60
 
 
+def wait_for_the_first() -> None:
+    """Until a run in the background has written a picture to done/."""
+    end = time.monotonic() + 60
+    while not list(Path("done").glob("*.png")) and time.monotonic() < end:
+        time.sleep(0.01)
+
+
 def test_ctrl_c_says_how_far_a_run_came(place):
-    Path("photos").mkdir()
-    for number in range(200):
-        Path("photos", f"{number}.png").write_bytes(Path("a.png").read_bytes())
+    photos(dict.fromkeys((f"{number:03}.png" for number in range(200)), "a.png"))
     command = [sys.executable, "-m", "pixelrnn", "complete", "photos", "-o", "done", *GIVEN]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
-        while not list(Path("done").glob("*.png")):
-            time.sleep(0.02)
+        wait_for_the_first()
         running.send_signal(signal.SIGINT)
         _, errors = running.communicate(timeout=60)
     assert running.returncode == 130
@@ -395,9 +396,7 @@ def test_any_word_for_the_number_of_threads_is_taken(place, threads):
 
 
 def test_a_reader_that_has_enough_of_what_is_printed_ends_it_quietly(place):
-    Path("photos").mkdir()
-    for number in range(30):
-        Path("photos", f"{number}.png").write_bytes(Path("a.png").read_bytes())
+    photos(dict.fromkeys((f"{number:03}.png" for number in range(30)), "a.png"))
     command = f"{sys.executable} -m pixelrnn complete photos -o done --mask {GIVEN[1]} --json | head -1"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
     assert json.loads(done.stdout)["error"] is None
@@ -406,9 +405,7 @@ def test_a_reader_that_has_enough_of_what_is_printed_ends_it_quietly(place):
 
 
 def test_a_full_disk_costs_one_line_and_leaves_nothing_half_written(place):
-    Path("photos").mkdir()
-    for name in ("a.png", "b.png"):
-        Path("photos", name).write_bytes(Path("a.png").read_bytes())
+    photos(dict.fromkeys(("a.png", "b.png"), "a.png"))
     command = [sys.executable, "-m", "pixelrnn", "complete", "photos", "-o", "done", *GIVEN]
     full = partial(resource.setrlimit, resource.RLIMIT_FSIZE, (1000, 1000))  # no file may grow beyond
     done = subprocess.run(command, preexec_fn=full, capture_output=True, text=True)
@@ -422,15 +419,12 @@ def test_a_full_disk_costs_one_line_and_leaves_nothing_half_written(place):
 
 
 def test_a_picture_that_vanishes_during_a_run_is_told_and_stops_no_other(place):
-    Path("photos").mkdir()
-    for number in range(60):
-        Path("photos", f"{number:02}.png").write_bytes(Path("a.png").read_bytes())
+    photos(dict.fromkeys((f"{number:03}.png" for number in range(60)), "a.png"))
     command = [sys.executable, "-m", "pixelrnn", "complete", "photos", "-o", "done", *GIVEN]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
-        while not list(Path("done").glob("*.png")):
-            time.sleep(0.01)
-        Path("photos/59.png").unlink()
+        wait_for_the_first()
+        Path("photos/059.png").unlink()
         said, errors = running.communicate(timeout=120)
     assert running.returncode == 1
     assert "59 of 60 pictures completed" in said
-    assert errors == "error: photos/59.png: no such file. Check the path.\n"
+    assert errors == "error: photos/059.png: no such file. Check the path.\n"

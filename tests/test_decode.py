@@ -183,7 +183,9 @@ def test_more_than_one_frame_or_page_is_noted(form: str, word: str) -> None:
 def png(*extra: tuple[bytes, bytes]) -> bytes:
     """A PNG of COLOURS with chunks, of a kind and its data, after its header."""
     file = io.BytesIO()
-    Image.fromarray(COLOURS).save(file, "PNG")
+    text = PngImagePlugin.PngInfo()
+    text.add_text("Title", "kept")
+    Image.fromarray(COLOURS).save(file, "PNG", pnginfo=text)
     whole = file.getvalue()
     chunks = b"".join(
         len(data).to_bytes(4, "big") + kind + data + (zlib.crc32(kind + data) if kind != b"pHYs" else 0).to_bytes(4, "big")
@@ -205,7 +207,9 @@ EXTRAS = {
 def test_a_png_is_read_whatever_lies_beside_its_pixels_as_opencv_reads_it(kind: str) -> None:
     found = read_picture(EXTRAS[kind])
     np.testing.assert_array_equal(found.pixels, cv2.imdecode(np.frombuffer(EXTRAS[kind], np.uint8), 1)[..., ::-1])
-    assert any("left out" in note for note in found.notes)
+    kinds = {"compressed text": "zTXt", "compressed XMP": "iTXt", "a profile": "iCCP", "a checksum that is wrong": "pHYs"}
+    assert f"its {kinds[kind]} could not be read and was left out" in found.notes
+    assert found.text == (("Title", "kept"),)  # of all else nothing is lost
 
 
 @pytest.mark.parametrize("progressive", [False, True])

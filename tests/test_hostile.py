@@ -237,6 +237,8 @@ def read_mutations(kind: str, count: int, folder: str) -> str:
                 assert np.array_equal(pixels[~result.mask], opened.pixels[~result.mask]), i
                 told["completed"] += 1
             write_image(target, pixels, opened)
+            shape = pixels.shape
+            opened = pixels = None  # a large one is not held twice
         except PixelRNNError as error:
             reason = str(error)
         else:
@@ -245,7 +247,7 @@ def read_mutations(kind: str, count: int, folder: str) -> str:
         if reason:
             assert "\n" not in reason, i
         else:
-            assert read_picture(target).pixels.shape == opened.pixels.shape, i
+            assert read_picture(target).pixels.shape == shape, i
             target.unlink()
         told["slowest"] = max(told["slowest"], time.perf_counter() - start)
         assert {path.name for path in Path(folder).iterdir()} == {"mutated"}, i

@@ -151,16 +151,17 @@ def complete(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a picture, and nothing else.")] = False,
 ) -> None:
     """Complete pictures; without a mask, the occlusion is found."""
+    from PIL import Image
+
     from .batch import Batch, describe, read_mask_option, through
     from .completion import Completer
+    from .decode import read_picture
     from .detection import LEVELS
     from .folders import left_out
     from .planning import OUTPUTS, plan, sample_target
 
     if detect not in LEVELS:
         raise PixelRNNError(f"--detect {detect}: expected {', '.join(LEVELS)}.")
-    from PIL import Image
-
     Image.MAX_IMAGE_PIXELS = max_megapixels * 10**6  # beyond twice as many Pillow refuses by itself
     given = read_mask_option(mask, inputs)
     options: dict[str, Any] = {
@@ -169,7 +170,7 @@ def complete(
         "samples": samples,
         "seed": seed,
         "temperature": temperature,
-        "guide": guide,
+        "guide": None if guide is None else read_picture(guide),
         "invert_mask": invert_mask,
         "resize_mask": resize_mask,
     }
@@ -348,10 +349,10 @@ def occlude(
 ) -> None:
     """Turn clean photographs into a paired dataset."""
     from .decode import read_image
-    from .folders import list_images
+    from .folders import list_photographs
     from .pairs import write_pairs
 
-    paths = list_images(source, [out])
+    paths = list_photographs(source, out)
     with _progress() as progress:
         pictures: Iterator[np.ndarray] = (read_image(path) for path in progress.track(paths, description="Occluding"))
         write_pairs(pictures, out, seed, style=_style(style), name="photo")

@@ -216,12 +216,11 @@ class Completer:
 def _as_picture(image: Source) -> Picture:
     if isinstance(image, Picture):
         return image
-    if isinstance(image, (str, Path, bytes, Image.Image)) or hasattr(image, "read"):
-        return read_picture(image)  # type: ignore[arg-type]  # an array is not read
     if not isinstance(image, np.ndarray):
-        raise PixelRNNError(
-            f"expected a picture as a path, bytes, a file, a PIL picture or an array, got {type(image).__name__}."
-        )
+        if not isinstance(image, (str, Path, bytes, Image.Image)) and not hasattr(image, "read"):
+            kinds = "a path, bytes, a file, a PIL picture or an array"
+            raise PixelRNNError(f"expected a picture as {kinds}, got {type(image).__name__}.")
+        return read_picture(image)
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or 0 in image.shape:
         raise PixelRNNError(f"expected a picture as uint8 (H, W, 3), got {image.dtype} {image.shape}.")
     return Picture(image)

@@ -4,7 +4,9 @@ A picture is RGB `uint8 (H, W, 3)`. Files are limited in size before a pixel is 
 """
 
 import io
+import re
 import warnings
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -23,6 +25,7 @@ MAX_PIXELS = 100_000_000
 MORE = "at most {:g} megapixels are read. Allow more with --max-megapixels."
 XMP = "XML:com.adobe.xmp"  # a PNG's keyword for it
 PNG, END = b"\x89PNG\r\n\x1a\n", b"\xff\xd9"  # how a PNG begins, how a JPEG ends
+PACKED, LONGEST = (b"zTXt", b"iTXt", b"iCCP"), 2**20  # chunks of a PNG that may be compressed, and bytes of one that are read
 HEIC = tuple(b"ftyp" + brand for brand in (b"heic", b"heix", b"mif1", b"hevc", b"msf1"))
 CUT = 0.1  # of a JPEG's rows may be missing
 # TIFF's own words for what a picture says, not for how its file is laid out; EXIF and GPS besides
@@ -46,7 +49,6 @@ class Picture:
     text: tuple[tuple[str, str], ...] = ()  # of a PNG, by keyword
     mode: str = "RGB"  # Pillow's word for how its file stores a pixel
     format: str = "PNG"  # of FORMATS
-    deep: np.ndarray | None = None  # (H, W), the numbers of one channel of more than 8 bits, before they were reduced
 
     @property
     def transparent(self) -> np.ndarray | None:
@@ -90,8 +92,8 @@ def _told(name: str, read: Callable[[], Picture], tiff: Callable[[], bool] = lam
         return read()
     except PixelRNNError as error:
         raise PixelRNNError(f"{name}: {error}") from None
-    except Image.DecompressionBombError:  # Pillow's own limit, from its header
-        raise PixelRNNError(f"{name}: too large a picture, {MORE.format(MAX_PIXELS / 10**6)}") from None
+    except MemoryError:
+        raise PixelRNNError(f"{name}: not enough memory to read it.") from None
     # Pillow's decoders report damage with whatever their parsers raise
     except Exception as error:
         reason = f"a damaged picture ({' '.join(str(error).split())[:200]})"
@@ -105,8 +107,10 @@ def _open(source: Path | BinaryIO, max_pixels: int) -> Picture:
     try:
         with _quiet(), Image.open(source, formats=FORMATS) as opened:
             return _decode(opened, max_pixels)
-    except PixelRNNError:
+    except (PixelRNNError, MemoryError):
         raise
+    except Image.DecompressionBombError:  # Pillow's own limit, from its header
+        raise PixelRNNError(f"too large a picture, {MORE.format(max_pixels / 10**6)}") from None
     except Exception:
         data = _bytes(source)
         if data[4:12] in HEIC:
@@ -146,15 +150,30 @@ def _quiet() -> Iterator[None]:
 
 
 def _without_extras(data: bytes) -> tuple[bytes, str]:
-    """A PNG without text, profile and all else that a decoder may pass over, and a note; nothing where chunks do not fit."""
-    kept, place = [data[:8]], 8
+    """A PNG without what a decoder may pass over and ours would stumble on, and a note that names it."""
+    kept, lost, place = [data[:8]], [], 8
     while place + 12 <= len(data):
         end = place + 12 + int.from_bytes(data[place : place + 4], "big")
-        kind = data[place + 4 : place + 8]
-        if kind[:1].isupper() or kind == b"tRNS":
-            kept.append(data[place:end])
+        chunk = data[place:end]
+        if chunk[4:5].isupper() or _is_sound(chunk):
+            kept.append(chunk)
+        else:
+            lost.append(chunk[4:8].decode("latin-1"))
         place = end
-    return b"".join(kept), "its text, profile and other additions could not be read and were left out"
+    return b"".join(kept), f"its {', '.join(dict.fromkeys(lost)) or 'end'} could not be read and was left out"
+
+
+def _is_sound(chunk: bytes) -> bool:
+    """Whether a PNG's chunk has the checksum that it says, and is not larger than Pillow reads once it is unpacked."""
+    if zlib.crc32(chunk[4:-4]).to_bytes(4, "big") != chunk[-4:]:
+        return False
+    if chunk[4:8] not in PACKED:
+        return True
+    start = re.search(rb"\x78[\x01\x5e\x9c\xda]", chunk)  # where zlib's stream begins
+    try:
+        return start is None or len(zlib.decompressobj().decompress(chunk[start.start() :], LONGEST + 1)) <= LONGEST
+    except zlib.error:
+        return False
 
 
 def _with_an_end(data: bytes) -> tuple[bytes, str]:
@@ -222,7 +241,6 @@ def _decode(opened: Image.Image, max_pixels: int) -> Picture:
         text=text,
         mode=opened.mode,
         format={None: "PNG", "MPO": "JPEG"}.get(opened.format, str(opened.format)),
-        deep=np.asarray(opened) if opened.mode[:1] == "I" else None,
     )
 
 
@@ -242,7 +260,7 @@ def _check_kind(opened: Image.Image) -> None:
         raise PixelRNNError("a TIFF picture of signed numbers, which say no brightness. Save it as unsigned 8 or 16 bits.")
     if tags.get(284) == 2 and _bits(opened) > 8:
         raise PixelRNNError(
-            "a TIFF of separate planes of more than 8 bits, which is not read. Save it with its channels together."
+            "a TIFF picture of separate planes of more than 8 bits, which is not read. Save it with its channels together."
         )
 
 
@@ -276,6 +294,15 @@ def _alpha(picture: Image.Image) -> np.ndarray | None:
         return None
     alpha = np.array((picture if picture.mode in ("RGBA", "LA") else picture.convert("RGBA")).getchannel("A"))
     return None if alpha.min() == 255 else alpha
+
+
+def read_numbers(source: Source) -> np.ndarray:
+    """Those of a picture of one channel that read_picture reads, as they are stored, before they count as light: (H, W)."""
+    if isinstance(source, Image.Image):
+        return np.asarray(source)
+    data = _bytes(Path(source)) if isinstance(source, str) else source if isinstance(source, bytes) else _bytes(source)
+    with _quiet(), Image.open(io.BytesIO(data), formats=FORMATS) as opened:
+        return np.asarray(opened)
 
 
 def read_image(source: Source) -> np.ndarray:
@@ -315,4 +342,4 @@ def _from_lab(picture: Image.Image) -> Image.Image:
     from PIL import ImageCms
 
     profiles = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
-    return ImageCms.applyTransform(picture, ImageCms.buildTransform(*profiles, "LAB", "RGB"))  # type: ignore[return-value]
+    return ImageCms.buildTransform(*profiles, "LAB", "RGB").apply(picture)

@@ -3,7 +3,7 @@
 import os
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -29,40 +29,43 @@ def suffixes() -> tuple[str, ...]:
 
 
 def list_images(folder: Path, without: Sequence[Path] = ()) -> list[Path]:
-    """Picture files in `folder` and its subfolders, in natural order; left out are hidden ones, those in the folders `without`,
-    and those in subfolders that a training run or made pairs fill.
+    """Picture files in `folder` and its subfolders, in natural order, but for hidden ones and those in the folders `without`.
 
     Raises PixelRNNError where the folder is missing or holds no picture.
     """
-    found, left = find_images(folder, without)
-    if not found:
-        others = f" It has {_counted(left)}." if left else ""
-        raise PixelRNNError(f"{folder}: no pictures in this folder. Expected files ending in {', '.join(suffixes())}.{others}")
-    return found
+    return find_images(folder, without)[0]
 
 
-def find_images(folder: Path, without: Sequence[Path] = ()) -> tuple[list[Path], Counter[str]]:
-    """The same, and how many files there are besides, by suffix. Raises PixelRNNError where the folder is missing."""
+def find_images(
+    folder: Path, without: Sequence[Path] = (), closed: Callable[[Path], bool] = lambda place: False
+) -> tuple[list[Path], Counter[str]]:
+    """The same, and how many files there are besides, by suffix; also without the subfolders that are `closed`."""
     if not folder.is_dir():
         raise PixelRNNError(f"{folder}: no such folder. Give a folder of pictures ({', '.join(suffixes())}).")
-    closed = {path.resolve() for path in without}
+    shut = {path.resolve() for path in without}
     found, left = [], Counter[str]()
     for place, folders, files in os.walk(folder):
-        if Path(place) != folder and _is_ours(Path(place), files):
-            folders.clear()
-            continue
-        folders[:] = [name for name in folders if name[0] != "." and not (closed and Path(place, name).resolve() in closed)]
+        inside = {name: Path(place, name) for name in folders if name[0] != "."}
+        folders[:] = [name for name, path in inside.items() if not (shut and path.resolve() in shut) and not closed(path)]
         for path in (Path(place, name) for name in files if name[0] != "."):
             if path.suffix.lower() in suffixes():
                 found.append(path)
             else:
                 left[path.suffix.lower() or "without suffix"] += 1
+    if not found:
+        others = f" It has {_counted(left)}." if left else ""
+        raise PixelRNNError(f"{folder}: no pictures in this folder. Expected files ending in {', '.join(suffixes())}.{others}")
     return sorted(found, key=lambda path: (path.parent, natural_key(path))), left
 
 
-def _is_ours(place: Path, files: list[str]) -> bool:
-    """Whether a folder is what a training run wrote, or pairs that were made of photographs."""
-    return "optimized_pixelrnn.pth" in files or (place / "train" / "occluded_images").is_dir()
+def list_photographs(folder: Path, out: Path | None) -> list[Path]:
+    """Pictures to learn from, or to make pairs of for `out`: without what is in that folder, and without subfolders that
+    training runs and made pairs fill. Raises what list_images raises."""
+
+    def made(place: Path) -> bool:
+        return (place / "optimized_pixelrnn.pth").is_file() or (place / "train" / "occluded_images").is_dir()
+
+    return find_images(folder, [] if out is None else [out], made)[0]
 
 
 def _counted(left: Counter[str]) -> str:

@@ -2,15 +2,16 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from .decode import Source, read_picture
+from .decode import Source, read_numbers, read_picture
 from .errors import PixelRNNError
 
 Box = tuple[int, int, int, int]  # x, y, width, height
-Given = Source | np.ndarray | Box | Sequence[int]
+Given = Source | np.ndarray | Box | list[int]
 
 FULL = (1, 255, 4095, 65535, 2**32 - 1)  # what programs write for missing where 0 is known
 WHITE = "Make it white (255) where pixels are missing, and black (0) elsewhere."
@@ -47,7 +48,7 @@ def as_mask(given: Given, shape: tuple[int, ...], invert: bool = False, resize: 
     if isinstance(given, np.ndarray) and given.dtype == bool and given.ndim == 2:
         missing = ~given if invert else given
     else:
-        missing = read_mask(given, invert)  # type: ignore[arg-type]  # boxes are done with
+        missing = read_mask(given, invert)
     if missing.shape == (height, width):
         return missing
     sizes = f"the mask is {missing.shape[1]} x {missing.shape[0]}, the picture {width} x {height}"
@@ -56,10 +57,10 @@ def as_mask(given: Given, shape: tuple[int, ...], invert: bool = False, resize: 
     return np.asarray(Image.fromarray(missing).resize((width, height), Image.Resampling.NEAREST))
 
 
-def _box(given: Sequence[object], height: int, width: int) -> np.ndarray:
+def _box(given: Sequence[Any], height: int, width: int) -> np.ndarray:
     if len(given) != 4 or not all(isinstance(one, (int, np.integer)) for one in given):
         raise PixelRNNError(f"a box of {given!r}: expected four whole numbers x, y, width, height, in pixels.")
-    x, y, w, h = (int(one) for one in given)  # type: ignore[call-overload]
+    x, y, w, h = (int(one) for one in given)
     if w < 1 or h < 1 or x < 0 or y < 0 or x + w > width or y + h > height:
         raise PixelRNNError(f"box {x},{y},{w},{h} (x, y, width, height) does not lie in a picture of {width} x {height}.")
     missing = np.zeros((height, width), bool)
@@ -75,8 +76,8 @@ def _drawn(source: Source | np.ndarray) -> np.ndarray:
     picture = read_picture(source)
     if picture.alpha is not None:
         return _on_transparent(picture.pixels, picture.alpha)
-    if picture.deep is not None:
-        return _in_levels(picture.deep)
+    if picture.mode[:1] == "I":  # more than 8 bits: 1 of 65535 is as white as 1 of 1
+        return _in_levels(read_numbers(source))
     if picture.mode == "P":
         dark, colours = (picture.pixels == 0).all(axis=2), np.unique(picture.pixels.reshape(-1, 3), axis=0)
         if dark.any() and len(colours) == 2:
@@ -106,9 +107,9 @@ def _in_colours(pixels: np.ndarray) -> np.ndarray:
 def _on_transparent(pixels: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     """Strokes of one colour on a transparent ground."""
     strokes = alpha >= 128
-    colours = pixels[alpha == 255] if (alpha == 255).any() else pixels[strokes]
-    if not alpha.any():
+    if not alpha.any():  # an empty layer
         return strokes
+    colours = pixels[alpha == 255] if (alpha == 255).any() else pixels[strokes]
     if strokes.all() or not strokes.any() or np.ptp(colours.astype(np.int16), axis=0).max() > 32:
         raise PixelRNNError(
             "has an alpha channel that shows more than strokes of one colour. Give strokes on a transparent ground, or a mask "

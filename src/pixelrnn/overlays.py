@@ -199,16 +199,16 @@ def overlay(
     else:
         opacity = 1.0 if rng.random() < 0.93 else rng.uniform(0.55, 0.95)
         kind = rng.choice(["flat", "grains", "paint", "foreign", "mosaic", "blurred"], p=[0.52, 0.13, 0.2, 0.07, 0.05, 0.03])
-        if kind == "flat" or (kind == "foreign" and foreign is None):
-            fill = colour(rng, image)
-        elif kind == "grains":
+        if kind == "grains":
             fill = _grains(rng, image)
         elif kind == "paint":
             fill = occluders.paint(rng, image, np.ones(image.shape[:2], bool))
-        elif kind == "foreign":
-            fill = foreign  # type: ignore[assignment]
-        else:
+        elif kind == "foreign" and foreign is not None:
+            fill = foreign
+        elif kind in ("mosaic", "blurred"):
             fill = (_mosaic if kind == "mosaic" else _blurred)(rng, image)
+        else:
+            fill = colour(rng, image)
     alpha = (cover * np.float32(opacity))[..., None]
     painted = image + alpha * (fill.astype(np.float32) - image)
     return np.rint(painted).astype(np.uint8), alpha[..., 0]

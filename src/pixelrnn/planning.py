@@ -39,8 +39,9 @@ def plan(
     """
     if kind not in KINDS:
         raise PixelRNNError(f"--format {kind}: expected {', '.join(KINDS)}.")
-    exact = out is not None and out.suffix.lower() in {*WRITERS, *suffixes()}
-    if exact and out.suffix.lower() not in WRITERS:  # type: ignore[union-attr]
+    ending = "" if out is None else out.suffix.lower()
+    exact = ending in {*WRITERS, *suffixes()}
+    if exact and ending not in WRITERS:
         raise PixelRNNError(f"{out}: cannot write this format. Name the output {', '.join(WRITERS)}.")
     if exact and (len(inputs) != 1 or inputs[0].is_dir()):
         raise PixelRNNError(f"{out}: one file for several pictures. Give a folder.")
@@ -50,8 +51,6 @@ def plan(
     for path in inputs:
         if path.is_dir():
             found, others = find_images(path, [folder])
-            if not found:
-                raise PixelRNNError(f"{path}: no pictures in this folder. Expected files ending in {', '.join(suffixes())}.")
             pairs += [(one, folder / one.relative_to(path).with_suffix(_suffix(one, kind))) for one in found]
             left += others
         elif not path.exists():

@@ -11,7 +11,7 @@ from torch.utils.data import ConcatDataset, Dataset
 
 from ..data import BinarisedDigits, CoarseCases, OccludedPhotographs, PairedDataset, is_coarse, is_mnist
 from ..errors import PixelRNNError, nearest
-from ..folders import list_images
+from ..folders import list_photographs
 from ..models import create_model
 from ..pairs import Pair, find_pairs, is_paired, split, split_by_number
 
@@ -111,9 +111,10 @@ def read_recipe(path: Path | None, overrides: Sequence[str] = ()) -> tuple[Recip
 
 
 def make_datasets(
-    folders: Sequence[Path], recipe: Recipe
+    folders: Sequence[Path], recipe: Recipe, out: Path | None = None
 ) -> tuple[ConcatDataset[dict[str, Any]], ConcatDataset[dict[str, Any]]]:
-    """(training, validation) from folders in the paired layout or of clean photographs, or one of MNIST or coarse cases."""
+    """(training, validation) from folders in the paired layout or of clean photographs, or one of MNIST or coarse cases.
+    out: a folder of results, none of which is a photograph."""
     pairs: tuple[list[Pair], list[Pair]] = ([], [])
     photographs: tuple[list[Path], list[Path]] = ([], [])
     for known, kind in ((is_mnist, BinarisedDigits), (is_coarse, CoarseCases)):
@@ -138,10 +139,12 @@ def make_datasets(
                 photographs[0].extend(pair.original for pair in parts[0])
             pairs[1].extend(parts[1])
         elif recipe.valid_from is None:
-            for whole, part in zip(photographs, split(list_images(folder), recipe.valid_fraction, recipe.seed), strict=True):
+            for whole, part in zip(
+                photographs, split(list_photographs(folder, out), recipe.valid_fraction, recipe.seed), strict=True
+            ):
                 whole.extend(part)
         else:
-            photographs[0].extend(list_images(folder))
+            photographs[0].extend(list_photographs(folder, out))
     if not pairs[1] and not photographs[1]:
         raise PixelRNNError("no pictures to validate on: valid_from needs a folder in the paired layout.")
 

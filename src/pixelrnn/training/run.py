@@ -58,7 +58,7 @@ def train(
     Raises PixelRNNError for data or weights that cannot be used, or a device that is not there.
     """
     console = console or Console()
-    train_data, valid_data = make_datasets(folders, recipe)
+    train_data, valid_data = make_datasets(folders, recipe, out)
     L.seed_everything(recipe.seed, verbose=False)
     last = out / "checkpoints" / "last.ckpt"
     if resume and not last.is_file():
