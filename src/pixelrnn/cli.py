@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress
 
-    from .completion import Completion
+    from .completion import Completer, Completion
 
 EXTRAS = {  # what is installed with which, for commands that need it
     **dict.fromkeys(("torch", "lightning", "matplotlib", "yaml", "onnx"), "train"),
@@ -425,7 +425,8 @@ def evaluate(
             )
         for name, completer in completers.items() if photographs else ():
             advance = partial(progress.advance, progress.add_task(f"{name}: {clean}", total=len(photographs)))
-            alarms[name] = evaluation.false_alarms(lambda picture: completer.detect(picture).tinted, photographs, size, advance)  # noqa: B023  called before the next
+            found_by = partial(_tinted, completer)
+            alarms[name] = evaluation.false_alarms(found_by, photographs, size, advance)
     for table in report.tables(results, alarms):
         _console().print(table)
     settings = {"cases": [str(path) for path in cases or ()], "size": size, "clean": clean and str(clean), "device": device}
@@ -437,6 +438,10 @@ def evaluate(
         sampler = partial(next(iter(completers.values())), samples=samples) if samples > 1 else None
         shown = report_html.examples(methods, results, found, sampler)
         _write_text(html_file, report_html.html(results, shown, alarms))
+
+
+def _tinted(completer: "Completer", picture: "np.ndarray") -> "np.ndarray":
+    return completer.detect(picture).tinted
 
 
 def _write_text(path: Path, text: str) -> None:
