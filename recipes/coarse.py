@@ -24,7 +24,7 @@ from pixelrnn.completion import Completer
 from pixelrnn.data import OccludedPhotographs
 from pixelrnn.image import to_uint8
 from pixelrnn.sampling import CELL, reduced
-from pixelrnn.training.recipe import Recipe, make_datasets
+from pixelrnn.training import Recipe, make_datasets
 
 
 @cache

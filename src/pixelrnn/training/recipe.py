@@ -1,19 +1,14 @@
-"""What a training run is made of: a Recipe, and the data that it names."""
+"""What a training run is made of."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import yaml
-from torch.utils.data import ConcatDataset, Dataset
 
-from ..data import BinarisedDigits, CoarseCases, OccludedPhotographs, PairedDataset, is_coarse, is_mnist
 from ..errors import PixelRNNError, nearest
-from ..folders import list_photographs
 from ..models import create_model
-from ..pairs import Pair, find_pairs, is_paired, split, split_by_number
 
 SHARES = ("adversarial", "feature_matching", "projected", "perceptual", "error")
 
@@ -108,61 +103,3 @@ def read_recipe(path: Path | None, overrides: Sequence[str] = ()) -> tuple[Recip
             raise PixelRNNError(f"recipe: no key {key!r}{nearest(key, list(known))} {error}") from None
         raise
     return Recipe(**chosen), options
-
-
-def make_datasets(
-    folders: Sequence[Path], recipe: Recipe, out: Path | None = None
-) -> tuple[ConcatDataset[dict[str, Any]], ConcatDataset[dict[str, Any]]]:
-    """(training, validation) from folders in the paired layout or of clean photographs, or one of MNIST or coarse cases.
-    out: a folder of results, none of which is a photograph."""
-    pairs: tuple[list[Pair], list[Pair]] = ([], [])
-    photographs: tuple[list[Path], list[Path]] = ([], [])
-    for known, kind in ((is_mnist, BinarisedDigits), (is_coarse, CoarseCases)):
-        if len(folders) == 1 and known(folders[0]):
-            return ConcatDataset([kind(folders[0], "train")]), ConcatDataset([kind(folders[0], "valid")])
-    for folder in folders:
-        if not folder.is_dir():
-            raise PixelRNNError(
-                f"{folder}: no such folder. Give a folder of photographs or of pairs, "
-                f"or render bedrooms there: pixelrnn demo-data {folder}/"
-            )
-        if is_paired(folder):
-            found = find_pairs(folder)
-            parts = (
-                split(found, recipe.valid_fraction, recipe.seed)
-                if recipe.valid_from is None
-                else split_by_number(found, recipe.valid_from)
-            )
-            if recipe.occlusion in ("given", "square"):
-                pairs[0].extend(parts[0])
-            else:
-                photographs[0].extend(pair.original for pair in parts[0])
-            pairs[1].extend(parts[1])
-        elif recipe.valid_from is None:
-            for whole, part in zip(
-                photographs, split(list_photographs(folder, out), recipe.valid_fraction, recipe.seed), strict=True
-            ):
-                whole.extend(part)
-        else:
-            photographs[0].extend(list_photographs(folder, out))
-    if not pairs[1] and not photographs[1]:
-        raise PixelRNNError("no pictures to validate on: valid_from needs a folder in the paired layout.")
-
-    if recipe.share < 1 and photographs[0]:
-        drawn = np.random.default_rng(recipe.seed).permutation(len(photographs[0]))
-        kept = drawn[: max(1, round(recipe.share * len(drawn)))]
-        photographs[0][:] = [photographs[0][i] for i in sorted(kept)]
-    style = "random" if recipe.occlusion == "given" else recipe.occlusion
-    clean = recipe.clean if recipe.clean is not None else 0.05 * (style == "random")
-
-    def join(i: int, augment: bool) -> ConcatDataset[dict[str, Any]]:
-        sources: list[Dataset[dict[str, Any]]] = []
-        if pairs[i]:
-            sources.append(PairedDataset(pairs[i], recipe.size))
-        if photographs[i]:
-            sources.append(
-                OccludedPhotographs(photographs[i], recipe.size, recipe.seed, augment, clean, style, recipe.headroom)
-            )
-        return ConcatDataset(sources)
-
-    return join(0, augment=True), join(1, augment=False)

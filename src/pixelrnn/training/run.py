@@ -16,19 +16,17 @@ from lightning.pytorch.callbacks import Callback, ModelCheckpoint, RichProgressB
 from rich.console import Console
 from safetensors import safe_open
 from torch import nn
-from torch.utils.data import ConcatDataset, DataLoader
 
 from .. import checkpoint
-from ..data import EpochShuffle, OccludedPhotographs
 from ..errors import PixelRNNError
 from ..models import create_model, model_kind
 from ..weights import bundled_weights
 from .adversarial import AdversarialModule
 from .callbacks import History, LearningRate, running_average
+from .datasets import make_datasets, make_loaders, steps_an_epoch
 from .likelihood import LikelihoodModule
 from .modules import CompletionModule
-from .on_device import DevicePhotographs
-from .recipe import SHARES, Recipe, make_datasets
+from .recipe import SHARES, Recipe
 
 KAGGLE = Path("/kaggle/working")
 NAME = "optimized_pixelrnn"
@@ -91,8 +89,7 @@ def train(
         devices=1,
         precision="bf16-mixed" if recipe.precision == "bf16" or (recipe.precision == "auto" and cuda) else "32-true",
         max_epochs=-1 if recipe.minutes else recipe.epochs,
-        # batches made on the device have no end
-        limit_train_batches=recipe.epoch_steps or (max(1, len(train_data) // recipe.batch_size) if recipe.mask_bank else 1.0),
+        limit_train_batches=steps_an_epoch(train_data, recipe) or 1.0,
         gradient_clip_val=recipe.clip or None,
         callbacks=callbacks,
         logger=False,
@@ -101,26 +98,19 @@ def train(
         enable_model_summary=False,
         default_root_dir=out,
     )
-    loader: dict[str, Any] = {"batch_size": recipe.batch_size, "num_workers": recipe.workers, "pin_memory": cuda}
     console.print(
         f"{recipe.model}, {sum(p.numel() for p in model.parameters()):,} parameters, {source}; "
         f"{len(train_data)} pictures to train on, {len(valid_data)} to validate; results in {out}",
         highlight=False,
         soft_wrap=True,
     )
-    if recipe.mask_bank:
-        training_loader = DataLoader(_on_device(train_data, recipe, torch.device("cuda" if cuda else "cpu")), batch_size=None)
-    else:
-        shuffle, drop = EpochShuffle(len(train_data), recipe.seed), len(train_data) > recipe.batch_size
-        training_loader = DataLoader(train_data, sampler=shuffle, drop_last=drop, **loader)
     module = LikelihoodModule if by_likelihood else AdversarialModule if adversarial else CompletionModule
     interrupted = False
     try:
         _fit(
             trainer,
             module(model, recipe),
-            training_loader,
-            DataLoader(valid_data, **loader),
+            *make_loaders(train_data, valid_data, recipe, torch.device("cuda" if cuda else "cpu")),
             ckpt_path=last if resume else None,
             weights_only=True if resume else None,
         )
@@ -131,25 +121,6 @@ def train(
     if interrupted:
         raise KeyboardInterrupt
     return weights
-
-
-def _on_device(data: ConcatDataset[Any], recipe: Recipe, device: torch.device) -> DevicePhotographs:
-    """The photographs of `data` in the memory of the device that trains."""
-    sources = [part for part in data.datasets if isinstance(part, OccludedPhotographs)]
-    if len(sources) < len(data.datasets) or recipe.occlusion not in ("random", "squares") or recipe.part != "filler":
-        raise PixelRNNError("mask_bank: needs photographs, occlusion random or squares, and part filler.")
-    paths = [path for source in sources for path in source.paths]
-    return DevicePhotographs(
-        paths,
-        recipe.size,
-        recipe.batch_size,
-        recipe.mask_bank,
-        device,
-        seed=recipe.seed,
-        headroom=recipe.headroom,
-        style=recipe.occlusion,
-        processes=recipe.workers,
-    )
 
 
 def _fit(trainer: L.Trainer, *arguments: Any, **options: Any) -> None:

@@ -1,0 +1,60 @@
+"""The command `pixelrnn`, one file a command. Imports that take seconds happen inside the commands."""
+
+import os
+
+# two threads that spin while they wait are slower than one on a busy machine; must be set before torch is imported
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+import atexit
+import gc
+import sys
+from collections.abc import Callable
+
+from ..errors import PixelRNNError
+from .common import app, complain
+from .complete import complete
+from .data import demo_data, occlude
+from .evaluate import evaluate
+from .page import page
+from .train import train
+from .weights import export, models
+
+EXTRAS = {  # what is installed with which, for commands that need it
+    **dict.fromkeys(("torch", "lightning", "matplotlib", "yaml", "onnx"), "train"),
+    **dict.fromkeys(("cv2", "skimage", "pypatchmatch"), "evaluate"),
+    "streamlit": "app",
+}
+
+COMMANDS: dict[str, Callable[..., None]] = {
+    "complete": complete,
+    "export": export,
+    "train": train,
+    "demo-data": demo_data,
+    "occlude": occlude,
+    "evaluate": evaluate,
+    "app": page,
+    "models": models,
+}
+for name, command in COMMANDS.items():
+    app.command(name)(command)
+
+
+def main() -> None:
+    """Run the command; an error for the user is one line and exit code 2."""
+    atexit.register(gc.freeze)  # or Python would search all that was imported for garbage before it ends
+    try:
+        app()
+    except PixelRNNError as error:
+        complain(str(error))
+        sys.exit(2)
+    except ModuleNotFoundError as error:
+        extra = EXTRAS.get((error.name or "").split(".")[0])
+        if extra is None:
+            raise
+        complain(f"this needs {error.name}. Install it: pip install 'pixelrnn[{extra}]'.")
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:  # whoever read what was printed has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains when it ends
+        sys.exit(1)

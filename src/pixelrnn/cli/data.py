@@ -1,0 +1,65 @@
+"""Datasets to train on: `pixelrnn demo-data` and `pixelrnn occlude`."""
+
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ..errors import PixelRNNError
+from .common import progress_bar, say
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+def demo_data(
+    out: Annotated[Path, typer.Argument(help="A new folder, such as data/.")],
+    count: Annotated[int, typer.Option(min=2, help="Pairs to render.")] = 400,
+    test: Annotated[int, typer.Option(min=0, help="Pictures for occluded_test/.")] = 20,
+    size: Annotated[int, typer.Option(min=16, help="Side of the pictures in pixels.")] = 256,
+    seed: Annotated[int, typer.Option(min=0, help="Other seeds, other bedrooms.")] = 0,
+    style: Annotated[str, typer.Option(help="What is in the way: square (black, as described) or random.")] = "square",
+) -> None:
+    """Render procedural bedrooms as a paired dataset to train on."""
+    from concurrent.futures import ProcessPoolExecutor
+
+    from ..pairs import write_pairs
+
+    with ProcessPoolExecutor() as pool, progress_bar() as progress:
+        rooms = pool.map(partial(_render, seed=seed, size=size), range(count + test))
+        write_pairs(progress.track(rooms, total=count + test, description="Rendering"), out, seed, test, _style(style))
+    say(f"{out}: {count} pairs and {test} pictures without ground truth. Train on them: pixelrnn train {out}")
+
+
+def _render(number: int, seed: int, size: int) -> "np.ndarray":
+    import numpy as np
+
+    from ..rooms import render_bedroom
+
+    return render_bedroom(np.random.default_rng([seed, number]), size)
+
+
+def _style(style: str) -> str:
+    if style not in ("square", "random"):
+        raise PixelRNNError(f"style {style!r}: expected square or random.")
+    return style
+
+
+def occlude(
+    source: Annotated[Path, typer.Argument(metavar="IN", help="A folder of clean photographs.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="A new folder for the paired dataset.")],
+    seed: Annotated[int, typer.Option(min=0, help="Other seeds, other occlusions.")] = 0,
+    style: Annotated[str, typer.Option(help="square (black, as described) or random shapes and paint.")] = "random",
+) -> None:
+    """Turn clean photographs into a paired dataset."""
+    from ..decode import read_image
+    from ..folders import list_photographs
+    from ..pairs import write_pairs
+
+    paths = list_photographs(source, out)
+    with progress_bar() as progress:
+        pictures: Iterator[np.ndarray] = (read_image(path) for path in progress.track(paths, description="Occluding"))
+        write_pairs(pictures, out, seed, style=_style(style), name="photo")
+    say(f"{out}: {len(paths)} pairs. Train on them: pixelrnn train {out}")
