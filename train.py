@@ -5,5 +5,4 @@ import sys
 from pixelrnn.cli import main
 
 if __name__ == "__main__":
-    sys.argv.insert(1, "train")
-    main()
+    main(["train", *sys.argv[1:]])

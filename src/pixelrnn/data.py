@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image, ImageFilter
 from torch.utils.data import Dataset, Sampler
 
 from .decode import read_image
@@ -21,23 +20,10 @@ from .errors import PixelRNNError
 from .folders import list_images
 from .image import resize, to_float
 from .occluders import occlude, occlude_as_described, random_mask, squares
+from .pair_checks import difference_mask
 from .pairs import LAYOUT, Pair
 
 CACHE_BYTES = 4 * 2**30
-
-
-def difference_mask(occluded: np.ndarray, original: np.ndarray, threshold: int = 25) -> np.ndarray:
-    """Where two uint8 (H, W, 3) pictures differ, as a solid mask: bool (H, W).
-
-    Compression noise below `threshold` grey levels, and specks, do not count; gaps where the original has the occlusion's own
-    colour are closed when they are small.
-    """
-    difference = np.abs(occluded.astype(np.int16) - original).max(axis=2) > threshold
-    picture = Image.fromarray(difference.astype(np.uint8) * 255)
-    # opening takes specks out, closing fills small gaps; square windows keep the corners of boxes
-    picture = picture.filter(ImageFilter.MinFilter(3)).filter(ImageFilter.MaxFilter(3))
-    picture = picture.filter(ImageFilter.MaxFilter(11)).filter(ImageFilter.MinFilter(11))
-    return np.asarray(picture) > 0
 
 
 class _Pictures:
@@ -90,18 +76,19 @@ class EpochShuffle(Sampler[int]):
     """Every index below `count` once, in an order that the seed and the epoch (`set_epoch`) alone decide: a run that was
     stopped goes on with the order it would have had."""
 
-    def __init__(self, count: int, seed: int = 0) -> None:
-        self.count, self.seed, self.epoch = count, seed, 0
+    def __init__(self, count: int, seed: int = 0, rank: int = 0, world: int = 1) -> None:
+        self.count, self.seed, self.rank, self.world, self.epoch = count, seed, rank, world, 0
 
     def __len__(self) -> int:
-        return self.count
+        return self.count // self.world
 
     def set_epoch(self, epoch: int) -> None:
         """Draw another order from here on."""
         self.epoch = epoch
 
     def __iter__(self) -> Iterator[int]:
-        return iter(np.random.default_rng([self.seed, self.epoch, self.count]).permutation(self.count).tolist())
+        order = np.random.default_rng([self.seed, self.epoch, self.count]).permutation(self.count)
+        return iter(order[self.rank :: self.world][: len(self)].tolist())
 
 
 class PairedDataset(Dataset[dict[str, Any]]):

@@ -4,6 +4,8 @@
 class PixelRNNError(Exception):
     """What was expected, what came, and what to do, in one line for the user."""
 
+    exit_code = 2  # of the command that ends with it
+
 
 def nearest(word: str, known: list[str]) -> str:
     """The end of a sentence: ", did you mean ...?" where a known word is near, else a full stop."""

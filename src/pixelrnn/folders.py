@@ -11,6 +11,7 @@ from pathlib import Path
 from .errors import PixelRNNError
 
 SUFFIXES = (".jpg", ".jpeg", ".jfif", ".png", ".webp", ".avif", ".bmp", ".tif", ".tiff", ".gif")
+PARTS = ("occluded_images", "original_images", "occluded_test")  # of the paired layout, in any case
 HEIC = (".heic", ".heif")  # with pixelrnn[heic]
 # beside the picture's own name, as other programs call its mask
 MASK_NAME = re.compile(r"(?:mask_)?(?P<name>.+?)(?:_mask\d*)?")
@@ -58,14 +59,51 @@ def find_images(
     return sorted(found, key=lambda path: (path.parent, natural_key(path))), left
 
 
-def list_photographs(folder: Path, out: Path | None) -> list[Path]:
+def list_photographs(folder: Path, out: Path | None, originals: bool = False) -> list[Path]:
     """Pictures to learn from, or to make pairs of for `out`: without what is in that folder, and without subfolders that
-    training runs and made pairs fill. Raises what list_images raises."""
+    training runs and made pairs fill. originals: whether a folder original_images may be given itself.
+
+    Raises what list_images raises, and where the folder is a part of pairs, or has nothing but pairs below it: occluded
+    pictures would be learned as truth. The error names the folder to give.
+    """
+    whole = folder.resolve()
+    if whole.name.lower() in PARTS and not (originals and whole.name.lower() == PARTS[1]):
+        raise PixelRNNError(f"{folder}: one half of pairs, not photographs. {_give(whole)}")
+    if whole.is_dir() and (parts := _parts(whole)):
+        raise PixelRNNError(f"{folder}: holds the halves of pairs, not photographs. {_give(parts[0])}")
+    pairs: list[Path] = []
 
     def made(place: Path) -> bool:
-        return (place / "optimized_pixelrnn.pth").is_file() or (place / "train" / "occluded_images").is_dir()
+        trained = (place / "optimized_pixelrnn.pth").is_file()
+        if not trained and (parts := _parts(place)):
+            pairs.append(parts[0])
+        return trained or bool(parts)
 
-    return find_images(folder, [] if out is None else [out], made)[0]
+    try:
+        found, _ = find_images(folder, [] if out is None else [out], made)
+    except PixelRNNError:
+        if pairs:
+            raise PixelRNNError(f"{folder}: no photographs, but pairs below it. {_give(pairs[0])}") from None
+        raise
+    if loose := [place for place in pairs if place.parent.name.lower() != "train"]:
+        raise PixelRNNError(f"{loose[0]}: one half of pairs among photographs. {_give(loose[0])}")
+    return found
+
+
+def _parts(place: Path) -> list[Path]:
+    """The halves of pairs in a folder: directly, or in its train/."""
+    inside = [path for path in place.iterdir() if path.is_dir()]
+    within = [path for train in inside if train.name.lower() == "train" for path in train.iterdir() if path.is_dir()]
+    return sorted(path for path in inside + within if path.name.lower() in PARTS[:2])
+
+
+def _give(part: Path) -> str:
+    """What to do instead of giving this half."""
+    if part.name.lower() == PARTS[2]:
+        return f"Give {part.parent}, the folder that it lies in."
+    if part.parent.name.lower() == "train":
+        return f"Give {part.parents[1]}, the folder above train/."
+    return f"Move it and its other half into {part.parent / 'train'}, and give {part.parent}."
 
 
 def _counted(left: Counter[str]) -> str:

@@ -1,10 +1,14 @@
-"""What training minimises. Pictures are float (B, C, H, W) in [0, 1]; masks are (B, 1, H, W) in {0, 1}, 1 where missing."""
+"""What training minimises. Pictures are float (B, C, H, W) in [0, 1]; masks are (B, 1, H, W) in {0, 1}, 1 where missing.
+
+A mean over what is missing is one over the joint batch of all processes that train together (`parallel.joint`).
+"""
 
 import torch
 from torch import nn
 from torch.nn import functional as F
 
 from .metrics import LUMA, WINDOW, in_float32, ssim, ssim_map
+from .parallel import joint
 
 ONE_SIGMA = 0.6827  # of a normal distribution lie within one standard deviation
 
@@ -45,7 +49,7 @@ def hole_rmse_loss(prediction: torch.Tensor, target: torch.Tensor, mask: torch.T
     """
     missing = mask.sum(dim=(1, 2, 3)) * prediction.shape[1]
     square = ((prediction - target).square() * mask).sum(dim=(1, 2, 3)) / missing.clamp_min(1)
-    return (square + 1e-5).sqrt().mul(missing > 0).sum() / (missing > 0).sum().clamp_min(1)
+    return (square + 1e-5).sqrt().mul(missing > 0).sum() / joint((missing > 0).sum()).clamp_min(1)
 
 
 @in_float32
@@ -80,4 +84,4 @@ def deviation_loss(log_std: torch.Tensor, prediction: torch.Tensor, target: torc
 
 def _masked_mean(values: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     """Mean of `values` (B, 1, H, W) where `mask` is 1; 0 where it is nowhere."""
-    return (values * mask).sum() / mask.sum().clamp_min(1)
+    return (values * mask).sum() / joint(mask.sum()).clamp_min(1)

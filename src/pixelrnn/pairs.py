@@ -9,7 +9,7 @@ import numpy as np
 
 from .encode import write_image
 from .errors import PixelRNNError
-from .folders import SUFFIXES, natural_key
+from .folders import PARTS, SUFFIXES, natural_key
 from .occluders import described_square, occlude
 
 LAYOUT = """expected layout:
@@ -32,7 +32,17 @@ class Pair(NamedTuple):
 
 def is_paired(root: Path) -> bool:
     """Whether `root` has the folders of the paired layout."""
-    return (root / "train" / "occluded_images").is_dir() or (root / "train" / "original_images").is_dir()
+    return any(_inside(root, "train", part) is not None for part in PARTS[:2])
+
+
+def _inside(root: Path, *names: str) -> Path | None:
+    """The folder of these names below `root`, in any case; None where there is none."""
+    for name in names:
+        found = [path for path in root.iterdir() if path.name.lower() == name and path.is_dir()] if root.is_dir() else []
+        if not found:
+            return None
+        root = next((path for path in found if path.name == name), found[0])
+    return root
 
 
 def find_pairs(root: str | Path) -> list[Pair]:
@@ -42,11 +52,11 @@ def find_pairs(root: str | Path) -> list[Pair]:
     files with one number.
     """
     root = Path(root)
-    folders = [root / "train" / "occluded_images", root / "train" / "original_images"]
-    for folder in folders:
-        if not folder.is_dir():
-            raise PixelRNNError(f"{folder}: no such folder; {LAYOUT}")
-    occluded, original = (_by_key(folder) for folder in folders)
+    found = {part: _inside(root, "train", part) for part in PARTS[:2]}
+    for part, folder in found.items():
+        if folder is None:
+            raise PixelRNNError(f"{root / 'train' / part}: no such folder; {LAYOUT}")
+    occluded, original = (_by_key(folder) for folder in found.values() if folder is not None)
     alone = sorted(
         [*(occluded[k] for k in occluded.keys() - original.keys()), *(original[k] for k in original.keys() - occluded.keys())]
     )

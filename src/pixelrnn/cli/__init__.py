@@ -8,7 +8,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 import atexit
 import gc
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from ..errors import PixelRNNError
 from .common import app, complain
@@ -20,7 +20,7 @@ from .train import train
 from .weights import export, models
 
 EXTRAS = {  # what is installed with which, for commands that need it
-    **dict.fromkeys(("torch", "lightning", "matplotlib", "yaml", "onnx"), "train"),
+    **dict.fromkeys(("torch", "lightning", "matplotlib", "onnx", "pydantic", "yaml"), "train"),
     **dict.fromkeys(("cv2", "skimage", "pypatchmatch"), "evaluate"),
     "streamlit": "app",
 }
@@ -39,14 +39,15 @@ for name, command in COMMANDS.items():
     app.command(name)(command)
 
 
-def main() -> None:
-    """Run the command; an error for the user is one line and exit code 2."""
+def main(words: Sequence[str] | None = None) -> None:
+    """Run the command of these words, or else of the command line; an error for the user is one line and exit code 2, or 1
+    where a run failed that had begun."""
     atexit.register(gc.freeze)  # or Python would search all that was imported for garbage before it ends
     try:
-        app()
+        app(words)
     except PixelRNNError as error:
         complain(str(error))
-        sys.exit(2)
+        sys.exit(error.exit_code)
     except ModuleNotFoundError as error:
         extra = EXTRAS.get((error.name or "").split(".")[0])
         if extra is None:

@@ -41,6 +41,16 @@ def _render(number: int, seed: int, size: int) -> "np.ndarray":
     return render_bedroom(np.random.default_rng([seed, number]), size)
 
 
+def _unreadable(path: Path) -> PixelRNNError | None:
+    from ..decode import read_image
+
+    try:
+        read_image(path)
+    except PixelRNNError as error:
+        return error
+    return None
+
+
 def _style(style: str) -> str:
     if style not in ("square", "random"):
         raise PixelRNNError(f"style {style!r}: expected square or random.")
@@ -58,8 +68,12 @@ def occlude(
     from ..folders import list_photographs
     from ..pairs import write_pairs
 
-    paths = list_photographs(source, out)
+    paths = list_photographs(source, out, originals=True)
     with progress_bar() as progress:
+        bad = [str(error) for path in progress.track(paths, description="Checking") if (error := _unreadable(path))]
+        if bad:
+            more = f" And {len(bad) - 3} more." if len(bad) > 3 else ""
+            raise PixelRNNError(f"{' '.join(bad[:3])}{more} Nothing was written.")
         pictures: Iterator[np.ndarray] = (read_image(path) for path in progress.track(paths, description="Occluding"))
         write_pairs(pictures, out, seed, style=_style(style), name="photo")
     say(f"{out}: {len(paths)} pairs. Train on them: pixelrnn train {out}")

@@ -14,6 +14,7 @@ from torch import nn
 from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm
 
+from ..parallel import joint
 from .efficientnet import TAKEN
 
 
@@ -107,7 +108,8 @@ def feature_matching_loss(real: DiscriminatorOutput, filled: DiscriminatorOutput
     losses = []
     for true, false in zip(real.features, filled.features, strict=True):
         true, false = true.detach().float(), false.float()
-        losses.append(_over_hole((true - false).abs().mean(dim=1, keepdim=True), mask) / true.abs().mean().clamp_min(1e-3))
+        unit = joint(true.abs().mean()).clamp_min(1e-3)
+        losses.append(_over_hole((true - false).abs().mean(dim=1, keepdim=True), mask) / unit)
     return torch.stack(losses).mean()
 
 
@@ -119,4 +121,4 @@ def _share(mask: torch.Tensor, cells: torch.Tensor) -> torch.Tensor:
 def _over_hole(values: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     """Mean of `values` (B, 1, h, w), every cell weighed by how much of it is missing in `mask` (B, 1, H, W)."""
     weight = _share(mask, values)
-    return (values.float() * weight).sum() / weight.sum().clamp_min(1e-6)
+    return (values.float() * weight).sum() / joint(weight.sum()).clamp_min(1e-6)

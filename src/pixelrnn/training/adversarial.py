@@ -16,6 +16,7 @@ from ..models.discriminator import (
     hinge_loss,
 )
 from ..models.efficientnet import load_features
+from ..parallel import joint, world_size
 from .modules import CompletionModule, unclamped
 from .recipe import SHARES, Recipe
 
@@ -44,14 +45,15 @@ class AdversarialModule(CompletionModule):
         losses, hinges = self._losses(image, target, mask)
         if self.global_step % MEASURED == 0:
             gradients = [torch.autograd.grad(loss, image, retain_graph=True)[0] for loss in losses.values()]
-            found = torch.stack([gradient.float().norm() for gradient in gradients])
+            squares = torch.stack([gradient.float().square().sum() for gradient in gradients])
+            found = (joint(squares) / world_size()).sqrt()  # of the joint batch, of whose mean each has a share
             self.norms = 0.8 * self.norms + 0.2 * found if self.norms.any() else found
         weights = torch.tensor(list(self.shares.values()), device=image.device) / self.norms.clamp_min(1e-8)
         (gradient,) = torch.autograd.grad((weights * torch.stack(list(losses.values()))).sum(), image, retain_graph=True)
         told = {f"{name}_loss": loss.detach() for name, loss in losses.items()}
         told |= {f"{name}_hinge": loss.detach() for name, loss in hinges.items()}  # 2 is blind, 0 never wrong
-        self.log_dict(told, on_epoch=True, on_step=False, batch_size=len(target))
-        beyond = (completed - completed.clamp(0, 1)).square().sum() / mask.sum().clamp_min(1)
+        self.log_dict(told, on_epoch=True, on_step=False, batch_size=len(target), sync_dist=True)
+        beyond = (completed - completed.clamp(0, 1)).square().sum() / joint(mask.sum()).clamp_min(1)
         loss = (completed * gradient.detach()).sum() + 10 * beyond + sum(hinges.values(), torch.zeros_like(beyond))
         if prediction.log_std is not None:
             loss = loss + 0.1 * deviation_loss(prediction.log_std.float(), prediction.image.float(), target, mask)

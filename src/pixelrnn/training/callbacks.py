@@ -9,18 +9,20 @@ import lightning as L
 import matplotlib as mpl
 import numpy as np
 import torch
-from lightning.pytorch.callbacks import Callback, Timer
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint, Timer
 from matplotlib.figure import Figure
 from rich.console import Console
 
 from ..decode import read_image
 from ..encode import write_atomically, write_image
+from ..errors import PixelRNNError
 from ..image import to_uint8
 from .modules import CompletionModule
 from .recipe import Recipe
 
 mpl.use("Agg")
-SHOWN_EPOCHS = (1, 5, 10, 20)  # beside each other in pictures/over_epochs.jpg
+SHOWN = (1, 5, 10, 20)  # validations, beside each other in pictures/over_epochs.jpg
+NEVER = 2**62  # an epoch that no run reaches
 
 
 class LearningRate(Callback):
@@ -33,7 +35,7 @@ class LearningRate(Callback):
         if self.recipe.schedule == "constant":
             return
         if self.timer is not None and self.recipe.minutes:
-            over = self.timer.time_elapsed() / (60 * self.recipe.minutes)
+            over = trainer.strategy.broadcast(self.timer.time_elapsed() / (60 * self.recipe.minutes))  # one clock for all
         else:
             over = trainer.global_step / trainer.estimated_stepping_batches
         for group in trainer.optimizers[0].param_groups:
@@ -52,12 +54,63 @@ def one_cycle(over: float) -> float:
     return 0.01 + 0.99 * (1 + cos(pi * (over - 0.1) / 0.9)) / 2
 
 
+class DivergedError(PixelRNNError):
+    """A run whose loss or weights are not finite any more."""
+
+    exit_code = 1
+
+
+class StopNotFinite(Callback):
+    """Ends the run before a step that would spoil the weights, and where the loss of validation is not finite."""
+
+    def on_before_optimizer_step(self, trainer: L.Trainer, module: L.LightningModule, optimizer: torch.optim.Optimizer) -> None:
+        # a loss that is not finite has such gradients; those of all processes are averaged by now, so that all of them stop
+        gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+        if not torch.isfinite(torch.nn.utils.get_total_norm(gradients)):
+            self._stop(trainer)
+
+    def on_validation_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        if not trainer.sanity_checking and not torch.isfinite(trainer.callback_metrics["val_loss"]):
+            self._stop(trainer)
+
+    def _stop(self, trainer: L.Trainer) -> None:
+        for saver in trainer.checkpoint_callbacks:
+            if isinstance(saver, ModelCheckpoint):
+                saver.save_on_exception = False  # the last checkpoint stays what it is
+        rate = trainer.optimizers[0].param_groups[0]["lr"]
+        raise DivergedError(f"step {trainer.global_step + 1}: the loss is not finite any more, at learning rate {rate:.3g}.")
+
+
+class ValidationPace(Callback):
+    """Validates at the end of an epoch only where so many minutes have passed since the last time, and at the end of the run:
+    epochs of a few pictures last seconds."""
+
+    def __init__(self, minutes: float, timer: Timer) -> None:
+        self.seconds, self.timer, self.last = 60 * minutes, timer, -float("inf")
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"last": self.last}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.last = state["last"]
+
+    def on_train_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
+        if self.seconds and (trainer.should_stop or trainer.fit_loop.epoch_loop.batch_progress.is_last_batch):
+            # one clock for all processes
+            due = trainer.strategy.broadcast(self.timer.time_elapsed() - self.last >= self.seconds)
+            trainer.check_val_every_n_epoch = 1 if due or trainer.should_stop else NEVER
+
+    def on_validation_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        self.last = self.timer.time_elapsed()
+
+
 class History(Callback):
-    """Writes, each epoch, a row of metrics.csv, the loss curve and a grid of validation pictures; prints the row."""
+    """Writes, after each validation, a row of metrics.csv, the loss curve and a grid of validation pictures; prints the row."""
 
     def __init__(self, folder: Path, console: Console, timer: Timer) -> None:
         self.folder, self.console, self.timer = folder, console, timer
         self.rows: list[dict[str, float]] = []
+        self.validated = False
 
     def state_dict(self) -> dict[str, Any]:
         return {"rows": self.rows}
@@ -66,23 +119,31 @@ class History(Callback):
         self.rows = state["rows"]
 
     def on_validation_epoch_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
-        if trainer.sanity_checking or not isinstance(module, CompletionModule) or module.first_pictures is None:
+        self.validated = not trainer.sanity_checking
+        if not (self.validated and trainer.is_global_zero and isinstance(module, CompletionModule)):
+            return
+        if module.first_pictures is None:
             return
         count, _, _, height, width = module.first_pictures.shape
         grid = to_uint8(module.first_pictures.permute(2, 1, 3, 0, 4).reshape(3, 3 * height, count * width).numpy())
-        pictures, epoch = self.folder / "pictures", trainer.current_epoch + 1
-        write_image(pictures / f"epoch_{epoch:03d}.jpg", grid)
-        if epoch in SHOWN_EPOCHS:
+        pictures, epochs = self.folder / "pictures", [*(int(row["epoch"]) for row in self.rows), trainer.current_epoch + 1]
+        write_image(pictures / f"epoch_{epochs[-1]:03d}.jpg", grid)
+        if len(epochs) in SHOWN:
             # read back, so that a resumed run shows the epochs before it was stopped
-            files = [pictures / f"epoch_{shown:03d}.jpg" for shown in SHOWN_EPOCHS if shown <= epoch]
+            files = [pictures / f"epoch_{epochs[shown - 1]:03d}.jpg" for shown in SHOWN if shown <= len(epochs)]
             completed = [read_image(file)[height : 2 * height] for file in files if file.exists()]
             write_image(pictures / "over_epochs.jpg", np.concatenate([grid[:height], *completed, grid[2 * height :]]))
 
     def on_train_epoch_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        if not self.validated:
+            return
+        self.validated = False
         row = {"epoch": trainer.current_epoch + 1, "step": trainer.global_step, "minutes": self.timer.time_elapsed() / 60}
         row |= {key: float(value) for key, value in sorted(trainer.callback_metrics.items())}
         row["learning_rate"] = trainer.optimizers[0].param_groups[0]["lr"]
         self.rows.append(row)
+        if not trainer.is_global_zero:
+            return
         write_atomically(self.folder / "metrics.csv", self._write_csv)
         write_atomically(self.folder / "loss_curve.png", self._draw)
         self.console.print(

@@ -11,6 +11,7 @@ from torch.utils.data import ConcatDataset, DataLoader, Dataset
 from ..data import BinarisedDigits, CoarseCases, EpochShuffle, OccludedPhotographs, PairedDataset, is_coarse, is_mnist
 from ..errors import PixelRNNError
 from ..folders import list_photographs
+from ..pair_checks import check_pairs
 from ..pairs import Pair, find_pairs, is_paired, split, split_by_number
 from .on_device import DevicePhotographs
 from .recipe import Recipe
@@ -34,6 +35,8 @@ def make_datasets(
             )
         if is_paired(folder):
             found = find_pairs(folder)
+            if recipe.check_pairs:
+                check_pairs(found)
             parts = (
                 split(found, recipe.valid_fraction, recipe.seed)
                 if recipe.valid_from is None
@@ -75,20 +78,25 @@ def make_datasets(
 
 
 def make_loaders(
-    training: ConcatDataset[Any], validation: ConcatDataset[Any], recipe: Recipe, device: torch.device
+    training: ConcatDataset[Any],
+    validation: ConcatDataset[Any],
+    recipe: Recipe,
+    device: torch.device,
+    rank: int = 0,
+    world: int = 1,
 ) -> tuple[DataLoader[Any], DataLoader[Any]]:
     """(training, validation) batches of such datasets, in the order that the seed and the epoch decide."""
     options: dict[str, Any] = {
-        "batch_size": recipe.batch_size,
+        "batch_size": recipe.batch_size // world,
         "num_workers": recipe.workers,
         "pin_memory": device.type == "cuda",
     }
     if recipe.mask_bank:
         batches = DataLoader(_on_device(training, recipe, device), batch_size=None)
     else:
-        shuffle, drop = EpochShuffle(len(training), recipe.seed), len(training) > recipe.batch_size
+        shuffle, drop = EpochShuffle(len(training), recipe.seed, rank, world), len(training) > recipe.batch_size
         batches = DataLoader(training, sampler=shuffle, drop_last=drop, **options)
-    return batches, DataLoader(validation, **options)
+    return batches, DataLoader(validation, sampler=range(rank, len(validation), world), **options)
 
 
 def steps_an_epoch(training: ConcatDataset[Any], recipe: Recipe) -> int | None:

@@ -4,6 +4,7 @@ from typing import Any
 
 import torch
 
+from ..parallel import joint
 from .modules import RecipeModule
 
 
@@ -18,11 +19,11 @@ class LikelihoodModule(RecipeModule):
 
     def training_step(self, batch: dict[str, Any], index: int) -> torch.Tensor:
         nats, missing = self._nats(batch)
-        loss = nats.sum() / missing.sum().clamp_min(1)
-        self.log("train_loss", loss, on_epoch=True, on_step=False, prog_bar=True, batch_size=len(nats))
+        loss = nats.sum() / joint(missing.sum()).clamp_min(1)
+        self.log("train_loss", loss, on_epoch=True, on_step=False, prog_bar=True, batch_size=len(nats), sync_dist=True)
         return loss
 
     def validation_step(self, batch: dict[str, Any], index: int) -> None:
         nats, missing = self._nats(batch)
-        self.log("val_loss", nats.sum() / missing.sum().clamp_min(1), batch_size=int(missing.sum()))
-        self.log("nats", nats.mean(), batch_size=len(nats))  # per picture
+        self.log("val_loss", nats.sum() / missing.sum().clamp_min(1), batch_size=int(missing.sum()), sync_dist=True)
+        self.log("nats", nats.mean(), batch_size=len(nats), sync_dist=True)  # per picture

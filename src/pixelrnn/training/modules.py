@@ -1,5 +1,6 @@
 """Lightning modules: what one step of training and one of validation do."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -18,13 +19,15 @@ from ..losses import (
 )
 from ..metrics import psnr, split_error, ssim
 from ..models import CompletionModel, Prediction
-from .recipe import Recipe
+from .recipe import Recipe, recipe_values
 
 HOLE_LOSSES = {"hole_l1": hole_l1_loss, "hole_rmse": hole_rmse_loss}
 
 
 class RecipeModule(L.LightningModule):
     """One model under one recipe: its optimiser, its config in checkpoints, other occlusions at each epoch."""
+
+    data: Sequence[str] = ()  # the folders it learns from, as they were named
 
     def __init__(self, model: nn.Module, recipe: Recipe) -> None:
         super().__init__()
@@ -37,7 +40,8 @@ class RecipeModule(L.LightningModule):
                 part.set_epoch(self.current_epoch)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint["config"] = asdict(self.model.config)  # type: ignore[call-overload]
+        checkpoint["recipe"] = recipe_values(self.recipe, asdict(self.model.config))  # type: ignore[call-overload]
+        checkpoint["data"] = self.data
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         rate, decay, betas = self.recipe.learning_rate, self.recipe.weight_decay, (0.9, self.recipe.beta2)
@@ -91,7 +95,7 @@ class CompletionModule(RecipeModule):
             if model.detects and self.recipe.part == "all":
                 prediction = prediction._replace(mask_logits=model.detect(image))
         loss = self.training_loss(prediction, batch)
-        self.log("train_loss", loss, on_epoch=True, on_step=False, prog_bar=True, batch_size=len(image))
+        self.log("train_loss", loss, on_epoch=True, on_step=False, prog_bar=True, batch_size=len(image), sync_dist=True)
         return loss
 
     def training_loss(self, prediction: Prediction, batch: dict[str, Any]) -> torch.Tensor:
@@ -104,10 +108,13 @@ class CompletionModule(RecipeModule):
         if not self.recipe.guided:
             return None, None
         generator = torch.Generator().manual_seed(self.recipe.seed + self.global_step)
-        guided = torch.rand(len(target), generator=generator) < self.recipe.guided
+        rank, world = self.trainer.global_rank, self.trainer.world_size
+        count = world * len(target)  # drawn for the joint batch, of which each process has every world-th
+        guided = torch.rand(count, generator=generator)[rank::world] < self.recipe.guided
         side = max(1, round(min(target.shape[-2:]) * 2 ** (-1 - 2 * float(torch.rand((), generator=generator)))))
         coarse = F.adaptive_avg_pool2d(target, side)
-        noise = 0.08 * torch.rand(len(target), 1, 1, 1, generator=generator) * torch.randn(coarse.shape, generator=generator)
+        strength = 0.08 * torch.rand(count, 1, 1, 1, generator=generator)
+        noise = (strength * torch.randn(count, *coarse.shape[1:], generator=generator))[rank::world]
         return (coarse + noise.to(coarse.device)).clamp(0, 1), guided.to(coarse.device)
 
     def validation_step(self, batch: dict[str, Any], index: int) -> None:
@@ -138,7 +145,7 @@ class CompletionModule(RecipeModule):
             seen, true = prediction.mask_logits > 0, mask > 0
             union = (seen | true).sum(dim=(1, 2, 3)).clamp_min(1)
             figures["mask_iou"] = ((seen & true).sum(dim=(1, 2, 3)) / union).mean()
-        self.log_dict(figures, on_epoch=True, on_step=False, batch_size=len(target))
+        self.log_dict(figures, on_epoch=True, on_step=False, batch_size=len(target), sync_dist=True)
 
 
 def unclamped(prediction: Prediction) -> torch.Tensor:

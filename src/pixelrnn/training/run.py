@@ -2,8 +2,11 @@
 
 import json
 import logging
+import re
+import shutil
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import timedelta
 from functools import partial
@@ -22,19 +25,32 @@ from ..errors import PixelRNNError
 from ..models import create_model, model_kind
 from ..weights import bundled_weights
 from .adversarial import AdversarialModule
-from .callbacks import History, LearningRate, running_average
+from .callbacks import DivergedError, History, LearningRate, StopNotFinite, ValidationPace, running_average
 from .datasets import make_datasets, make_loaders, steps_an_epoch
 from .likelihood import LikelihoodModule
-from .modules import CompletionModule
-from .recipe import SHARES, Recipe
+from .modules import CompletionModule, RecipeModule
+from .processes import Processes
+from .recipe import SHARES, Recipe, continued
 
 KAGGLE = Path("/kaggle/working")
 NAME = "optimized_pixelrnn"
+WRITTEN = (f"{NAME}.pth", f"{NAME}.safetensors", "metrics.csv", "loss_curve.png", "pictures", "checkpoints")
 
 
 def default_out() -> Path:
     """Where results go when no folder is named: /kaggle/working where it exists, else outputs/."""
     return KAGGLE if KAGGLE.is_dir() else Path("outputs")
+
+
+def go_on(out: Path, folders: Sequence[str], given: Mapping[str, Any]) -> tuple[list[str], dict[str, Any]]:
+    """The folders and the values of the run in `out`; other folders where some are named, and what of `given` may change.
+
+    Raises PixelRNNError where there is none, and for a value that may not change.
+    """
+    saved = torch.load(_last(out), map_location="cpu", weights_only=True)
+    if "recipe" not in saved:
+        raise PixelRNNError(f"{_last(out)}: made by a version that kept no recipe. Train in another folder.")
+    return list(folders or saved["data"]), continued(saved["recipe"], given)
 
 
 def train(
@@ -45,48 +61,56 @@ def train(
     resume: bool = False,
     device: str = "auto",
     console: Console | None = None,
+    overwrite: bool = False,
+    devices: int | None = None,
+    nodes: int | None = None,
 ) -> Path:
     """Train, and write to `out`: optimized_pixelrnn.pth (plain state dict) and .safetensors (ours) of the epoch with the best
     hole PSNR in validation (the best IoU where the detector alone is trained, the last where a discriminator judges, the most
     likely validation pictures for an autoregressive model),
     metrics.csv, loss_curve.png, pictures/ and checkpoints/. Returns the path of the .safetensors.
 
-    resume: go on from out/checkpoints/last.ckpt, whatever the recipe starts from. Ctrl-C writes all of that, too, then raises
-    KeyboardInterrupt.
-    Raises PixelRNNError for data or weights that cannot be used, or a device that is not there.
+    resume: go on from out/checkpoints/last.ckpt, whatever the recipe starts from; overwrite: remove the run that is there.
+    devices, nodes: processes on this machine, and machines; what torchrun or SLURM say where they are not given, else 1.
+    Ctrl-C writes all of that, too, then raises KeyboardInterrupt.
+    Raises PixelRNNError for a run that is there already, data or weights that cannot be used, or a device that is not there;
+    DivergedError for a loss that is not finite any more: the best weights before it are written.
     """
+    processes = Processes.found(devices, nodes)
+    resume = resume or (processes.restarted and _last(out, missing_ok=True).is_file())
+    if processes.first and not resume:
+        _refuse_a_run(out, overwrite)
     console = console or Console()
+    console.quiet |= not processes.first
+    cuda = _cuda(device)
+    share = processes.share(recipe.batch_size)
     train_data, valid_data = make_datasets(folders, recipe, out)
     L.seed_everything(recipe.seed, verbose=False)
-    last = out / "checkpoints" / "last.ckpt"
-    if resume and not last.is_file():
-        raise PixelRNNError(f"{last}: nothing to go on from. Start without --resume.")
-    model, source = _start(recipe, options, last if resume else None)
-    by_likelihood = model_kind(model) == "autoregressive"
-    if (by_likelihood or not model.detects) and (recipe.part != "all" or recipe.guided):
-        raise PixelRNNError(f"part, guided: model {recipe.model} has no detector and takes no guide. Leave them out.")
+    model, source = _start(recipe, options, _last(out) if resume else None)
+    _check_parts(model, recipe)
     model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    module = _module(model, recipe)
+    module.data = [str(folder) for folder in folders]
+    if processes.first and not resume:
+        _remove_a_run(out)
     timer = Timer(timedelta(minutes=recipe.minutes) if recipe.minutes else None, interval="step", verbose=False)
     history = History(out, console, timer)
-    adversarial = any(getattr(recipe, share) for share in SHARES)
-    if adversarial and recipe.part != "filler":
-        raise PixelRNNError(f"{', '.join(SHARES)}: what fills is trained by them alone. Add part=filler.")
-    measure = "val_loss" if by_likelihood else "mask_iou" if recipe.part == "detector" else "hole_psnr"
-    mode = "min" if by_likelihood else "max"
-    best = ModelCheckpoint(out / "checkpoints", "best", monitor=measure, mode=mode, enable_version_counter=False)
-    newest = ModelCheckpoint(out / "checkpoints", "last", save_on_exception=True, enable_version_counter=False)
-    callbacks: list[Callback] = [timer, LearningRate(recipe, timer), history, best, newest]
+    best = _best(module, out)
+    newest = ModelCheckpoint(out / "checkpoints", "last", save_on_exception=processes.count == 1, enable_version_counter=False)
+    pace = recipe.validate_minutes if recipe.validate_minutes is not None else (recipe.minutes or 0) / 20
+    callbacks: list[Callback] = [timer, LearningRate(recipe, timer), StopNotFinite(), ValidationPace(pace, timer), history]
+    callbacks += [best, newest]
     if recipe.ema:
         callbacks.insert(0, WeightAveraging(avg_fn=partial(running_average, decay=recipe.ema)))
     if console.is_terminal:
         callbacks.append(RichProgressBar())
-    cuda = device == "cuda" or (device == "auto" and torch.cuda.is_available())
-    if device == "cuda" and not torch.cuda.is_available():
-        raise PixelRNNError("device cuda: no GPU that torch can use here. Leave out --device, or give cpu.")
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # hints of devices and of its own services
     trainer = L.Trainer(
         accelerator="gpu" if cuda else "cpu",
-        devices=1,
+        devices=processes.devices,
+        num_nodes=processes.nodes,
+        strategy=processes.strategy(),
+        use_distributed_sampler=False,
         precision="bf16-mixed" if recipe.precision == "bf16" or (recipe.precision == "auto" and cuda) else "32-true",
         max_epochs=-1 if recipe.minutes else recipe.epochs,
         limit_train_batches=steps_an_epoch(train_data, recipe) or 1.0,
@@ -98,29 +122,122 @@ def train(
         enable_model_summary=False,
         default_root_dir=out,
     )
+    shared = f"{processes.count} processes with {share} pictures a step each; " if processes.count > 1 else ""
     console.print(
         f"{recipe.model}, {sum(p.numel() for p in model.parameters()):,} parameters, {source}; "
-        f"{len(train_data)} pictures to train on, {len(valid_data)} to validate; results in {out}",
+        f"{len(train_data)} pictures to train on, {len(valid_data)} to validate; {shared}results in {out}",
         highlight=False,
         soft_wrap=True,
     )
-    module = LikelihoodModule if by_likelihood else AdversarialModule if adversarial else CompletionModule
-    interrupted = False
+    loaders = make_loaders(
+        train_data, valid_data, recipe, torch.device("cuda" if cuda else "cpu"), processes.rank, processes.count
+    )
+    stopped: BaseException | None = None
     try:
-        _fit(
-            trainer,
-            module(model, recipe),
-            *make_loaders(train_data, valid_data, recipe, torch.device("cuda" if cuda else "cpu")),
-            ckpt_path=last if resume else None,
-            weights_only=True if resume else None,
-        )
+        with _one_line(recipe, processes):
+            _fit(trainer, module, *loaders, ckpt_path=_last(out) if resume else None, weights_only=True if resume else None)
     except SystemExit:  # how Lightning ends after Ctrl-C
-        interrupted = True
+        stopped = KeyboardInterrupt()
+    except DivergedError as error:
+        stopped = error
+    weights = out / f"{NAME}.safetensors"
     # how real a completion looks is no figure of validation
-    weights = _export(model, str(last) if adversarial else best.best_model_path or str(last), out, recipe, history)
-    if interrupted:
-        raise KeyboardInterrupt
+    kept = Path(newest.best_model_path if isinstance(module, AdversarialModule) else best.best_model_path)
+    kept = kept if kept.is_file() else _last(out, missing_ok=True)
+    if processes.first and kept.is_file():
+        _export(model, kept, out, recipe, history)
+    if isinstance(stopped, DivergedError):
+        told = f"The weights before it are in {weights}" if kept.is_file() else "No weights were saved before it"
+        raise DivergedError(f"{stopped} {told}. Train with a smaller learning_rate, or with clip=1.") from None
+    if stopped is not None:
+        raise stopped
+    trainer.strategy.barrier()
     return weights
+
+
+def _last(out: Path, missing_ok: bool = False) -> Path:
+    """The checkpoint that a run goes on from."""
+    path = out / "checkpoints" / "last.ckpt"
+    if not missing_ok and not path.is_file():
+        raise PixelRNNError(f"{path}: nothing to go on from. Start without --resume.")
+    return path
+
+
+def _refuse_a_run(out: Path, overwrite: bool) -> None:
+    if not overwrite and (there := [name for name in WRITTEN if (out / name).exists()]):
+        raise PixelRNNError(
+            f"{out}: holds a run already ({', '.join(there)}). --resume goes on with it, --overwrite removes it, "
+            "and -o names another folder."
+        )
+
+
+def _remove_a_run(out: Path) -> None:
+    for path in (out / name for name in WRITTEN):
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def _cuda(device: str) -> bool:
+    if device not in ("auto", "cpu", "cuda"):
+        raise PixelRNNError(f"device {device}: expected auto, cpu or cuda.")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise PixelRNNError("device cuda: no GPU that torch can use here. Leave out --device, or give cpu.")
+    return device == "cuda" or (device == "auto" and torch.cuda.is_available())
+
+
+def _check_parts(model: nn.Module, recipe: Recipe) -> None:
+    whole = model_kind(model) == "autoregressive" or not model.detects
+    if whole and (recipe.part != "all" or recipe.guided):
+        raise PixelRNNError(f"part, guided: model {recipe.model} has no detector and takes no guide. Leave them out.")
+
+
+def _module(model: Any, recipe: Recipe) -> RecipeModule:
+    """What learns, by the kind of model and of losses."""
+    if model_kind(model) == "autoregressive":
+        return LikelihoodModule(model, recipe)
+    if any(getattr(recipe, share) for share in SHARES):
+        return AdversarialModule(model, recipe)
+    return CompletionModule(model, recipe)
+
+
+def _best(module: RecipeModule, out: Path) -> ModelCheckpoint:
+    """Keeps the epoch with the best figure of validation."""
+    by_likelihood = isinstance(module, LikelihoodModule)
+    measure = "val_loss" if by_likelihood else "mask_iou" if module.recipe.part == "detector" else "hole_psnr"
+    return ModelCheckpoint(
+        out / "checkpoints", "best", monitor=measure, mode="min" if by_likelihood else "max", enable_version_counter=False
+    )
+
+
+@contextmanager
+def _one_line(recipe: Recipe, processes: Processes) -> Iterator[None]:
+    """What torch says where a process that reads pictures, or one that trains, has died, as one line for the user."""
+    try:
+        yield
+    except RuntimeError as error:
+        text = str(error)
+        if recipe.workers and re.search(r"shared memory|\bshm\b|bus error|No space left|torch_\d+_\d+", text, re.I):
+            free = shutil.disk_usage("/dev/shm").free / 2**20 if Path("/dev/shm").is_dir() else 0
+            raise PixelRNNError(
+                f"workers={recipe.workers}: they hand over pictures in shared memory, of which {free:.0f} MB are free. "
+                "Give workers=0, or more of it (docker run --shm-size=2g)."
+            ) from None
+        if recipe.workers and "DataLoader worker" in text:
+            raise PixelRNNError(
+                f"workers={recipe.workers}: one of them was ended from outside, as happens where memory is short. "
+                "Give fewer, and --resume goes on."
+            ) from None
+        if processes.count > 1 and re.search(r"gloo|nccl|closed by peer|Connection|timed out", text, re.I):
+            raise LostError("another process of this training has ended. --resume goes on from the last checkpoint.") from None
+        raise
+
+
+class LostError(PixelRNNError):
+    """A run whose other processes are gone."""
+
+    exit_code = 1
 
 
 def _fit(trainer: L.Trainer, *arguments: Any, **options: Any) -> None:
@@ -132,11 +249,10 @@ def _fit(trainer: L.Trainer, *arguments: Any, **options: Any) -> None:
 
 
 def _start(recipe: Recipe, options: dict[str, Any], last: Path | None) -> tuple[nn.Module, str]:
-    """The model to train, and where its weights come from, in words; that of the checkpoint `last`, where one is given."""
-    if last is not None:  # Lightning restores the weights
-        config = torch.load(last, map_location="cpu", weights_only=True).get("config", {})
-        return create_model(recipe.model, **config | options), "going on from the last checkpoint"
+    """The model to train, and where its weights come from, in words; those of the checkpoint `last`, where one is given."""
     fresh = create_model(recipe.model, **options)
+    if last is not None:  # Lightning restores the weights
+        return fresh, "going on from the last checkpoint"
     if recipe.start_from == "scratch":
         return fresh, "starting from fresh weights"
     if recipe.start_from == "bundled":
@@ -164,11 +280,10 @@ def _bundled(fresh: nn.Module, options: dict[str, Any]) -> Path | None:
     return None
 
 
-def _export(model: nn.Module, path: str, out: Path, recipe: Recipe, history: History) -> Path:
+def _export(model: nn.Module, path: Path, out: Path, recipe: Recipe, history: History) -> None:
     """The weights of a training checkpoint as optimized_pixelrnn.pth and .safetensors in `out`."""
     state = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
     model.load_state_dict({key[6:]: value for key, value in state.items() if key.startswith("model.")})
     about = {"recipe": asdict(recipe), "history": history.rows[-1:], "torch": torch.__version__}
     checkpoint.save_plain(out / f"{NAME}.pth", model)
     checkpoint.save(out / f"{NAME}.safetensors", model, about)
-    return out / f"{NAME}.safetensors"
