@@ -115,7 +115,7 @@ class OnnxBackend:
         if not self.reads_mask:
             if guide is not None:
                 raise PixelRNNError(f"{self.name}: this model takes no guide: pass guide=None")
-            return Output(self._session.get().run(["picture"], {"image": image[None]})[0][0], None)
+            return Output(_finite(self._session.get().run(["picture"], {"image": image[None]})[0][0]), None)
         return _fill(self._session.get(), _feeds(image, mask, guide))
 
     def detect(self, image: np.ndarray, seen: np.ndarray) -> np.ndarray:
@@ -155,12 +155,18 @@ class BundledBackend:
 
 def _fill(session: Any, feeds: dict[str, np.ndarray]) -> Output:
     picture, log_std = session.run(["picture", "log_std"], feeds)
-    return Output(picture[0], log_std[0, 0])
+    return Output(_finite(picture[0]), _finite(log_std[0, 0]))
 
 
 def _detect(session: Any, feeds: dict[str, np.ndarray]) -> np.ndarray:
-    logits: np.ndarray = session.run(["mask_logits"], feeds)[0][0, 0]
-    return logits
+    return _finite(session.run(["mask_logits"], feeds)[0][0, 0])
+
+
+def _finite(output: np.ndarray) -> np.ndarray:
+    """What a network said, unless that is no number."""
+    if not np.isfinite(output).all():
+        raise PixelRNNError("the weights give values that are not finite: their training diverged. Give other weights.")
+    return output
 
 
 def _feeds(
@@ -262,15 +268,14 @@ class TorchBackend:
                 prediction = self.model(self._batch(image), self._batch(mask[None].astype(np.float32)), coarse)
             except ValueError as error:
                 raise PixelRNNError(f"{self.name}: {error}") from None
-        log_std = None if prediction.log_std is None else prediction.log_std[0, 0].float().cpu().numpy()
-        return Output(prediction.image[0].float().cpu().numpy(), log_std)
+        log_std = None if prediction.log_std is None else _finite(prediction.log_std[0, 0].float().cpu().numpy())
+        return Output(_finite(prediction.image[0].float().cpu().numpy()), log_std)
 
     def detect(self, image: np.ndarray, seen: np.ndarray) -> np.ndarray:
         import torch
 
         with torch.inference_mode():
-            logits: np.ndarray = self.model.detect(self._batch(image), self._batch(seen))[0, 0].float().cpu().numpy()
-        return logits
+            return _finite(self.model.detect(self._batch(image), self._batch(seen))[0, 0].float().cpu().numpy())
 
     def _batch(self, array: np.ndarray) -> "torch.Tensor":
         import torch

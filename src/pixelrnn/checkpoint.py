@@ -4,6 +4,7 @@
 import io
 import json
 import warnings
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,9 @@ from .encode import write_atomically
 from .errors import PixelRNNError
 from .models import create_model, list_models
 from .weights import DEFAULT, DETECTOR, checksum, find_weights, read_tensors
+
+NESTED = ("state_dict", "model_state_dict", "model", "net", "params")  # under which training programs keep the weights
+PREFIXES = ("module.", "_orig_mod.", "model.")  # of DataParallel, torch.compile and Lightning
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,8 @@ def load(weights: str | Path = DEFAULT) -> Checkpoint:
     path = find_weights(weights)
     checkpoint = _load_safetensors(path) if path.suffix == ".safetensors" else _load_plain(path)
     checkpoint.model.eval()
+    if spoilt := [key for key, value in checkpoint.model.state_dict().items() if not value.isfinite().all()]:
+        raise PixelRNNError(f"{path}: weights that are not finite, {spoilt[0]} first: their training diverged. Give others.")
     return checkpoint
 
 
@@ -93,6 +99,24 @@ def _load_safetensors(path: Path) -> Checkpoint:
     return Checkpoint(model, name, about)
 
 
+def _state_dict(found: Any) -> dict[str, torch.Tensor] | None:
+    """The tensors by name in what a .pth file holds: themselves, or under one of NESTED beside what else was saved; or None."""
+    if not isinstance(found, dict):
+        return None
+    if found and all(isinstance(key, str) and isinstance(value, torch.Tensor) for key, value in found.items()):
+        return found
+    inside = (_state_dict(found[name]) for name in NESTED if name in found)
+    return next((state for state in inside if state is not None), None)
+
+
+def _without_prefixes(state: dict[str, torch.Tensor]) -> Iterator[dict[str, torch.Tensor]]:
+    """The state dict, and what is left of it below each of PREFIXES, one in another included."""
+    yield state
+    for prefix in PREFIXES:
+        if below := {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}:
+            yield from _without_prefixes(below)
+
+
 def _load_plain(path: Path) -> Checkpoint:
     try:
         with warnings.catch_warnings():
@@ -100,19 +124,22 @@ def _load_plain(path: Path) -> Checkpoint:
             state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception:  # torch's reader meets damage with whatever its parsers raise
         state = None
-    if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
+    state = _state_dict(state)
+    if state is None:
         raise PixelRNNError(
             f"{path}: not a plain state dict of tensors, which is all that is read from a .pth (anything else could run code). "
             "Save it with torch.save(model.state_dict(), path)."
         )
-    shared = {}
+    shared: dict[str, float] = {}
     for name in list_models():
         model = create_model(name)
         own = model.state_dict()
-        if own.keys() == state.keys() and all(own[key].shape == state[key].shape for key in own):
-            model.load_state_dict(state)
-            return Checkpoint(model, name, {"note": f"plain state dict, recognised as {name} from its keys"})
-        shared[name] = sum(key in state and own[key].shape == state[key].shape for key in own) / len(own)
+        for fitting in _without_prefixes(state):
+            if own.keys() == fitting.keys() and all(own[key].shape == fitting[key].shape for key in own):
+                model.load_state_dict(fitting)
+                return Checkpoint(model, name, {"note": f"plain state dict, recognised as {name} from its keys"})
+            share = sum(key in fitting and own[key].shape == fitting[key].shape for key in own) / len(own)
+            shared[name] = max(share, shared.get(name, 0))
     best = max(shared, key=lambda name: shared[name])
     raise PixelRNNError(
         f"{path}: weights of another model; the nearest of ours, {best}, shares {shared[best]:.0%} of its tensors. "

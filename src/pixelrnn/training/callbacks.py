@@ -118,7 +118,7 @@ class History(Callback):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.rows = state["rows"]
 
-    def on_validation_epoch_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+    def on_validation_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         self.validated = not trainer.sanity_checking
         if not (self.validated and trainer.is_global_zero and isinstance(module, CompletionModule)):
             return

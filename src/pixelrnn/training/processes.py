@@ -52,12 +52,10 @@ class Processes:
             raise PixelRNNError(f"batch_size={batch_size}: cannot be shared by {self.count} processes. Give a multiple.")
         return batch_size // self.count
 
-    def strategy(self) -> Any:
-        """Lightning's."""
-        if self.count == 1:
-            return "auto"
-        # parts that do not learn and guides that no picture of a batch has give no gradient; buffers are equal as they are
-        return DDPStrategy(find_unused_parameters=True, broadcast_buffers=False)
+    def strategy(self, partly: bool) -> Any:
+        """Lightning's. partly: whether a step may leave some weights without gradient."""
+        # buffers are equal as they are; and validation, where one process may have a batch more, must not wait for others
+        return "auto" if self.count == 1 else DDPStrategy(find_unused_parameters=partly, broadcast_buffers=False)
 
 
 def _number(name: str) -> int:

@@ -87,10 +87,10 @@ USELESS: dict[str, tuple[Any, str]] = {
     "valid_fraction": (lambda r: r.valid_from is not None, "is not used beside valid_from"),
 }
 EXPECTED = {  # by pydantic's kinds of errors
-    "greater_than_equal": "at least {ge}",
-    "greater_than": "more than {gt}",
-    "less_than_equal": "at most {le}",
-    "less_than": "below {lt}",
+    "greater_than_equal": "at least {ge:g}",
+    "greater_than": "more than {gt:g}",
+    "less_than_equal": "at most {le:g}",
+    "less_than": "below {lt:g}",
     "int_type": "int",
     "float_type": "float",
     "bool_type": "true or false",
@@ -203,6 +203,8 @@ def continued(saved: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, A
     defaults = asdict(Recipe())
     values = dict(saved)
     for key, value in given.items():
+        if key not in values and key not in defaults:
+            raise PixelRNNError(f"recipe: no key {key!r}{nearest(key, [*defaults, *values])}")
         value, own = (list(one) if isinstance(one, tuple) else one for one in (value, values.get(key, defaults.get(key))))
         if value == own:
             continue

@@ -34,6 +34,8 @@ from .recipe import SHARES, Recipe, continued
 
 KAGGLE = Path("/kaggle/working")
 NAME = "optimized_pixelrnn"
+# what Lightning warns of, and is meant
+SETTLED = ("LeafSpec", "does not have many workers", "Checkpoint directory", "mid-epoch", "broadcast_buffers", "in eval mode")
 WRITTEN = (f"{NAME}.pth", f"{NAME}.safetensors", "metrics.csv", "loss_curve.png", "pictures", "checkpoints")
 
 
@@ -104,12 +106,15 @@ def train(
         callbacks.insert(0, WeightAveraging(avg_fn=partial(running_average, decay=recipe.ema)))
     if console.is_terminal:
         callbacks.append(RichProgressBar())
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # hints of devices and of its own services
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)  # hints of devices and of its own services
     trainer = L.Trainer(
         accelerator="gpu" if cuda else "cpu",
         devices=processes.devices,
         num_nodes=processes.nodes,
-        strategy=processes.strategy(),
+        strategy=processes.strategy(
+            partly=recipe.part != "all" or recipe.guided > 0 or not isinstance(module, CompletionModule)
+        ),
         use_distributed_sampler=False,
         precision="bf16-mixed" if recipe.precision == "bf16" or (recipe.precision == "auto" and cuda) else "32-true",
         max_epochs=-1 if recipe.minutes else recipe.epochs,
@@ -164,10 +169,9 @@ def _last(out: Path, missing_ok: bool = False) -> Path:
 
 
 def _refuse_a_run(out: Path, overwrite: bool) -> None:
-    if not overwrite and (there := [name for name in WRITTEN if (out / name).exists()]):
+    if not overwrite and any((out / name).exists() for name in (*WRITTEN[:3], "checkpoints/last.ckpt")):
         raise PixelRNNError(
-            f"{out}: holds a run already ({', '.join(there)}). --resume goes on with it, --overwrite removes it, "
-            "and -o names another folder."
+            f"{out}: holds a run already. --resume goes on with it, --overwrite removes it, and -o names another folder."
         )
 
 
@@ -243,8 +247,8 @@ class LostError(PixelRNNError):
 def _fit(trainer: L.Trainer, *arguments: Any, **options: Any) -> None:
     """trainer.fit without what Lightning says that no user of ours can act on."""
     with warnings.catch_warnings():
-        for message in (".*LeafSpec", ".*does not have many workers", ".*Checkpoint directory", ".*mid-epoch"):
-            warnings.filterwarnings("ignore", message)
+        for message in SETTLED:
+            warnings.filterwarnings("ignore", f".*{message}")
         trainer.fit(*arguments, **options)
 
 
