@@ -104,7 +104,7 @@ def test_a_pth_that_runs_code_is_refused_before_it_runs(write, tmp_path: Path) -
         assert target.exists()
 
 
-@pytest.mark.parametrize("content", [[1, 2], {"epoch": 3}, {"state_dict": {"a": torch.zeros(1)}}, torch.zeros(2)], ids=str)
+@pytest.mark.parametrize("content", [[1, 2], {"epoch": 3}, {"state_dict": {"a": "b"}}, torch.zeros(2)], ids=str)
 def test_a_pth_of_more_than_tensors_by_name_is_refused(content, tmp_path: Path) -> None:
     torch.save(content, tmp_path / "a.pth")
     with pytest.raises(PixelRNNError, match=r"Save it with torch\.save\(model\.state_dict\(\), path\)"):
@@ -156,6 +156,29 @@ def test_a_file_from_before_there_were_checksums_is_read(tmp_path: Path) -> None
     header = {"model": "optimized_pixelrnn", "config": asdict(model.config), "about": {}}
     save_file(model.state_dict(), tmp_path / "a.safetensors", metadata={"pixelrnn": json.dumps(header)})
     assert checkpoint.load(tmp_path / "a.safetensors").model.config == model.config
+
+
+WRAPPED = {
+    "DataParallel": lambda state: {f"module.{key}": value for key, value in state.items()},
+    "compile": lambda state: {f"_orig_mod.{key}": value for key, value in state.items()},
+    "DataParallel of a compiled one": lambda state: {f"module._orig_mod.{key}": value for key, value in state.items()},
+    "Lightning": lambda state: {"state_dict": {f"model.{key}": value for key, value in state.items()}, "epoch": 3},
+    "Lightning with a discriminator": lambda state: {
+        "state_dict": {f"model.{key}": value for key, value in state.items()} | {"patch.bias": torch.zeros(3)}
+    },
+    "with its optimizer": lambda state: {"model_state_dict": state, "optimizer_state_dict": {"state": {}}, "loss": 0.1},
+    "half": lambda state: {key: value.half() for key, value in state.items()},
+}
+
+
+@pytest.mark.parametrize("kind", WRAPPED)
+def test_weights_are_read_however_a_training_program_wrapped_them(tmp_path: Path, kind: str) -> None:
+    state = build(("baseline", {})).state_dict()
+    torch.save(WRAPPED[kind](state), tmp_path / "a.pth")
+    loaded = checkpoint.load(tmp_path / "a.pth")
+    assert loaded.name == "baseline"
+    for key, value in loaded.model.state_dict().items():
+        torch.testing.assert_close(value, state[key].half().float() if kind == "half" else state[key])
 
 
 def test_weights_of_another_model_name_the_nearest(tmp_path: Path) -> None:

@@ -191,6 +191,16 @@ def test_clean_photographs_become_pairs_and_nothing_is_overwritten(place, pixelr
     assert "not empty" in errors
 
 
+def test_photographs_that_cannot_be_read_are_named_before_pairs_are_written(place, pixelrnn):
+    for number in range(5):
+        Path(f"photos/z{number}.png").write_bytes(Path("photos/a.png").read_bytes()[:-40])
+    code, _, errors = pixelrnn("occlude", "photos", "-o", "pairs")
+    assert code == 2
+    assert "z0.png" in errors
+    assert "2 more" in errors
+    assert not Path("pairs").exists()
+
+
 def test_training_without_data_names_the_command_that_renders_some(place, pixelrnn):
     code, _, errors = pixelrnn("train")
     assert code == 2

@@ -10,6 +10,7 @@ from PIL import Image
 from pixelrnn import PixelRNNError, decode, folders
 from pixelrnn.encode import write_image
 from pixelrnn.folders import MaskFolder, find_images, left_out, list_images, list_photographs
+from pixelrnn.pairs import find_pairs
 from pixelrnn.planning import plan
 
 TINY = np.zeros((4, 5, 3), np.uint8)
@@ -83,6 +84,27 @@ def test_what_training_wrote_and_pairs_that_were_made_are_no_photographs(place: 
     ]
     assert names(list_photographs(place / "photos" / "run", None)) == ["epoch_001.png"]  # where it is asked for
     assert {"occluded_a_1.jpg", "epoch_001.png"} <= set(names(list_images(place / "photos")))  # to be completed they may be
+
+
+@pytest.mark.parametrize("spelt", [("occluded_images", "original_images"), ("Occluded_Images", "ORIGINAL_images")])
+def test_a_folder_beside_that_of_pairs_names_the_one_to_give(place: Path, spelt: tuple[str, str]) -> None:
+    data = place / "archive" / "data"
+    for part in spelt:
+        write_image(data / "train" / part / f"{part.lower().removesuffix('_images')}_1.jpg", TINY)
+    write_image(data / "occluded_test" / "occluded_2.jpg", TINY)
+    assert len(find_pairs(data)) == 1
+    for given in ("archive", "archive/data/train", "archive/data/occluded_test", *(f"archive/data/train/{p}" for p in spelt)):
+        with pytest.raises(PixelRNNError, match=rf"^{given}: .*Give \S*archive/data, the folder"):
+            list_photographs(Path(given), None)
+    assert len(list_photographs(data / "train" / spelt[1], None, originals=True)) == 1  # to make other pairs of
+    with pytest.raises(PixelRNNError, match="one half of pairs"):
+        list_photographs(data / "train" / spelt[0], None, originals=True)
+
+
+def test_halves_of_pairs_without_train_say_where_they_belong(place: Path) -> None:
+    write_image(place / "photos" / "occluded_images" / "occluded_a_1.jpg", TINY)
+    with pytest.raises(PixelRNNError, match=r"Move it and its other half into \S*photos/train, and give \S*photos\.$"):
+        list_photographs(place / "photos", None)
 
 
 def test_names_that_moved_are_still_imported_from_where_they_were() -> None:

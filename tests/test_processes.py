@@ -20,6 +20,7 @@ from pixelrnn.training.processes import Processes
 ROOT = Path(__file__).parent.parent
 TINY = ["widths=[4,4,4]", "depths=[1,1,1]", "detector_widths=[4,4,4]", "detector_depths=[1,1,1]", "scan_hidden=4"]
 PAIRS = ["size=32", "batch_size=4", "start_from=scratch", "clip=1.0", "schedule=one_cycle", *TINY]
+MORE = ["projected=0.4", "perceptual=1", "error=0.3", "part=filler"]
 RATES = ["learning_rate=1e-4", "discriminator_rate=1e-4"]
 KINDS = {
     "described": PAIRS,

@@ -103,7 +103,7 @@ def _state_dict(found: Any) -> dict[str, torch.Tensor] | None:
     """The tensors by name in what a .pth file holds: themselves, or under one of NESTED beside what else was saved; or None."""
     if not isinstance(found, dict):
         return None
-    if found and all(isinstance(key, str) and isinstance(value, torch.Tensor) for key, value in found.items()):
+    if all(isinstance(key, str) and isinstance(value, torch.Tensor) for key, value in found.items()):
         return found
     inside = (_state_dict(found[name]) for name in NESTED if name in found)
     return next((state for state in inside if state is not None), None)

@@ -95,10 +95,11 @@ class ValidationPace(Callback):
         self.last = state["last"]
 
     def on_train_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
-        if self.seconds and (trainer.should_stop or trainer.fit_loop.epoch_loop.batch_progress.is_last_batch):
-            # one clock for all processes
-            due = trainer.strategy.broadcast(self.timer.time_elapsed() - self.last >= self.seconds)
-            trainer.check_val_every_n_epoch = 1 if due or trainer.should_stop else NEVER
+        if not self.seconds or not (trainer.should_stop or trainer.fit_loop.epoch_loop.batch_progress.is_last_batch):
+            return
+        due = trainer.strategy.broadcast(self.timer.time_elapsed() - self.last >= self.seconds)  # one clock for all processes
+        ends = trainer.should_stop or trainer.current_epoch + 1 == trainer.max_epochs
+        trainer.check_val_every_n_epoch = 1 if due or ends else NEVER
 
     def on_validation_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         self.last = self.timer.time_elapsed()
