@@ -51,6 +51,13 @@ def test_an_epoch_is_repeatable_and_another_has_other_batches(folder: Path) -> N
     assert not torch.equal(first[0]["target"], other[0]["target"])
 
 
+def test_each_of_several_processes_has_other_batches_and_the_first_those_of_one_alone(folder: Path) -> None:
+    alone, *ranks = (batches(folder, 2, **({} if rank is None else {"rank": rank})) for rank in (None, 0, 1, 2))
+    assert all(torch.equal(a[key], b[key]) for a, b in zip(alone, ranks[0], strict=True) for key in a)
+    drawn = [one["target"] for rank in ranks for one in rank]
+    assert not any(torch.equal(a, b) for i, a in enumerate(drawn) for b in drawn[:i])
+
+
 def test_photographs_are_reduced_to_the_headroom_and_enlarged_only_where_too_small(folder: Path) -> None:
     made = DevicePhotographs(sorted(folder.iterdir()), 48, 6, 40, CPU)
     assert {part.shape[1]: len(part) for part in made.photographs} == {

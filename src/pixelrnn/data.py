@@ -7,14 +7,17 @@ Items are dicts: `image` what the model sees and `target` what it should give, f
 import gzip
 import struct
 import zlib
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 import torch
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset, Sampler, get_worker_info
 
+from .decode import Source as File
 from .decode import read_image
 from .errors import PixelRNNError
 from .folders import list_images
@@ -22,8 +25,9 @@ from .image import resize, to_float
 from .occluders import occlude, occlude_as_described, random_mask, squares
 from .pair_checks import difference_mask
 from .pairs import LAYOUT, Pair
+from .sources import Source, as_source
 
-CACHE_BYTES = 4 * 2**30
+CACHE_BYTES = 4 * 2**30  # of decoded pictures, all processes that read for one loader together
 
 
 class _Pictures:
@@ -31,28 +35,30 @@ class _Pictures:
 
     def __init__(self, size: int, headroom: float | None = None) -> None:
         self.size, self.headroom = size, headroom
-        self.kept: dict[Path, np.ndarray] = {}
+        self.kept: dict[Hashable, np.ndarray] = {}
         self.bytes = 0
 
-    def __call__(self, path: Path) -> np.ndarray:
-        if path not in self.kept:
-            image = self._read(path)
-            if self.bytes + image.nbytes > CACHE_BYTES:
-                return image
-            self.kept[path] = image
+    def __call__(self, key: Hashable, file: Callable[[], File]) -> np.ndarray:
+        """The picture of a key, which `file` gives where it is read."""
+        if key in self.kept:
+            return self.kept[key]
+        image = self.read(file())
+        worker = get_worker_info()
+        if self.bytes + image.nbytes <= CACHE_BYTES // (worker.num_workers if worker else 1):
+            self.kept[key] = image
             self.bytes += image.nbytes
-        return self.kept[path]
+        return image
 
-    def _read(self, path: Path) -> np.ndarray:
+    def read(self, file: File) -> np.ndarray:
         if self.headroom is None:
-            return resize(read_image(path), self.size, self.size)
-        return read_fitting(path, self.size, self.headroom)
+            return resize(read_image(file), self.size, self.size)
+        return read_fitting(file, self.size, self.headroom)
 
 
-def read_fitting(path: Path, size: int, headroom: float) -> np.ndarray:
+def read_fitting(file: File, size: int, headroom: float) -> np.ndarray:
     """A photograph uint8 (H, W, 3), its aspect kept, with a short side of `headroom` times `size`, or less where that would
-    enlarge it, but never below `size`."""
-    image = read_image(path)
+    enlarge it, but never below `size`. file: what read_image takes."""
+    image = read_image(file)
     height, width = image.shape[:2]
     short = min(height, width)
     scale = max(size, min(round(headroom * size), short)) / short
@@ -74,7 +80,11 @@ def _item(image: np.ndarray, target: np.ndarray, mask: np.ndarray, name: str) ->
 
 class EpochShuffle(Sampler[int]):
     """Every index below `count` once, in an order that the seed and the epoch (`set_epoch`) alone decide: a run that was
-    stopped goes on with the order it would have had."""
+    stopped goes on with the order it would have had.
+
+    Process `rank` of `world` takes every `world`-th of that order, from its own on, and all as many: what they read at a time
+    is together what one process would have read, and the last `count % world` are left out.
+    """
 
     def __init__(self, count: int, seed: int = 0, rank: int = 0, world: int = 1) -> None:
         self.count, self.seed, self.rank, self.world, self.epoch = count, seed, rank, world, 0
@@ -88,7 +98,20 @@ class EpochShuffle(Sampler[int]):
 
     def __iter__(self) -> Iterator[int]:
         order = np.random.default_rng([self.seed, self.epoch, self.count]).permutation(self.count)
-        return iter(order[self.rank :: self.world][: len(self)].tolist())
+        return map(int, order[self.rank : len(self) * self.world : self.world])
+
+
+class Batches(DataLoader[Any]):
+    """torch's loader, but that an error for the user stays one line where a worker raised it."""
+
+    def __iter__(self) -> Any:
+        return self._told(super().__iter__())
+
+    def _told(self, batches: Iterator[Any]) -> Iterator[Any]:
+        try:
+            yield from batches
+        except PixelRNNError as error:  # torch puts the worker's traceback before it
+            raise PixelRNNError(str(error).strip().rpartition("PixelRNNError: ")[2]) from None
 
 
 class PairedDataset(Dataset[dict[str, Any]]):
@@ -102,7 +125,7 @@ class PairedDataset(Dataset[dict[str, Any]]):
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         pair = self.pairs[index]
-        occluded, original = (self.pictures(path) for path in (pair.occluded, pair.original))
+        occluded, original = (self.pictures(path, partial(Path, path)) for path in (pair.occluded, pair.original))
         return _item(occluded, original, difference_mask(occluded, original), pair.key)
 
 
@@ -123,51 +146,47 @@ class OccludedTestDataset(Dataset[dict[str, Any]]):
         return {"image": _tensor(resize(read_image(path), self.size, self.size)), "name": path.stem}
 
 
-class OccludedPhotographs(Dataset[dict[str, Any]]):
-    """Clean photographs that are occluded as they are read, at size x size.
+@dataclass(frozen=True)
+class Occluder:
+    """What makes a sample of a photograph: a square of it, of size x size, with something in the way.
 
     For training (`augment`), a random crop of a picture with a short side of up to `headroom` times `size`, mirrored half the
-    time, with other occlusions at each epoch (`set_epoch`), and none on a share `clean`; else the central square, always with
-    the same occlusion. style: "random", any shape, paint or foreign patch; "squares", any paint in squares; or "square", the
-    described one.
+    time, and no occlusion on a share `clean`; else the central square. style: "random", any shape, paint or foreign patch;
+    "squares", any paint in squares; or "square", the described one.
     """
 
-    def __init__(
+    size: int = 256
+    augment: bool = True
+    clean: float = 0.0
+    style: str = "random"
+    headroom: float = 1.25
+
+    def pictures(self) -> _Pictures:
+        """A reader of the photographs that it takes."""
+        return _Pictures(self.size, self.headroom if self.augment else 1)
+
+    def __call__(
         self,
-        paths: Sequence[Path],
-        size: int = 256,
-        seed: int = 0,
-        augment: bool = True,
-        clean: float = 0.0,
-        style: str = "random",
-        headroom: float = 1.25,
-    ) -> None:
-        self.paths, self.size, self.seed, self.augment, self.clean = list(paths), size, seed, augment, clean
-        self.style = style
-        self.epoch, self.pictures = 0, _Pictures(size, headroom=headroom if augment else 1)
-
-    def __len__(self) -> int:
-        return len(self.paths)
-
-    def set_epoch(self, epoch: int) -> None:
-        """Draw other crops and occlusions from here on."""
-        self.epoch = epoch
-
-    def __getitem__(self, index: int) -> dict[str, Any]:
-        rng = np.random.default_rng([self.seed, self.epoch if self.augment else 0, index])
-        target = self._view(rng, index)
+        rng: np.random.Generator,
+        image: np.ndarray,
+        other: Callable[[np.random.Generator], np.ndarray | None],
+        name: str,
+    ) -> dict[str, Any]:
+        """The sample of a photograph uint8 (H, W, 3). other: another one, of which a patch may be, or None."""
+        target = self._view(rng, image)
         if self.augment and rng.random() < self.clean:
-            return _item(target, target, np.zeros(target.shape[:2], bool), self.paths[index].stem)
+            return _item(target, target, np.zeros(target.shape[:2], bool), name)
         if self.style == "square":
             occluded, mask = occlude_as_described(rng, target)
         else:
-            foreign = self._view(rng, int(rng.integers(len(self)))) if rng.random() < 0.1 else None
+            foreign = other(rng) if rng.random() < 0.1 else None
+            foreign = foreign if foreign is None else self._view(rng, foreign)
             occluded, mask = occlude(rng, target, foreign, squares if self.style == "squares" else random_mask)
-        return _item(occluded, target, mask, self.paths[index].stem)
+        return _item(occluded, target, mask, name)
 
-    def _view(self, rng: np.random.Generator, index: int) -> np.ndarray:
+    def _view(self, rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
         """A square of the photograph, uint8 (size, size, 3)."""
-        image, size = self.pictures(self.paths[index]), self.size
+        size = self.size
         room = [side - size for side in image.shape[:2]]
         top, left = (int(rng.integers(0, slack, endpoint=True)) if self.augment else slack // 2 for slack in room)
         view = image[top : top + size, left : left + size].copy()
@@ -175,6 +194,45 @@ class OccludedPhotographs(Dataset[dict[str, Any]]):
             # torch mirrors planes of pictures many times faster than numpy
             return torch.from_numpy(view).permute(2, 0, 1).flip(2).permute(1, 2, 0).numpy()
         return view
+
+
+class OccludedPhotographs(Dataset[dict[str, Any]]):
+    """Clean photographs, of a source or by their paths, that are occluded as they are read, at size x size.
+
+    As an `Occluder` makes them: for training (`augment`) with other crops and occlusions at each epoch (`set_epoch`), else
+    always with the same ones.
+    """
+
+    def __init__(
+        self,
+        photographs: Source | Sequence[Path],
+        size: int = 256,
+        seed: int = 0,
+        augment: bool = True,
+        clean: float = 0.0,
+        style: str = "random",
+        headroom: float = 1.25,
+    ) -> None:
+        self.source, self.seed, self.epoch = as_source(photographs), seed, 0
+        self.occluder = Occluder(size, augment, clean, style, headroom)
+        self.pictures = self.occluder.pictures()
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Draw other crops and occlusions from here on."""
+        self.epoch = epoch
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        if not 0 <= index < len(self):
+            raise IndexError(index)
+        rng = np.random.default_rng([self.seed, self.epoch if self.occluder.augment else 0, index])
+        name = PurePosixPath(self.source.key(index)).stem
+        return self.occluder(rng, self._picture(index), lambda rng: self._picture(int(rng.integers(len(self)))), name)
+
+    def _picture(self, index: int) -> np.ndarray:
+        return self.pictures(index, lambda: self.source.open(index))
 
 
 class BinarisedDigits(Dataset[dict[str, Any]]):

@@ -3,7 +3,7 @@
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -41,22 +41,37 @@ def find_images(
     folder: Path, without: Sequence[Path] = (), closed: Callable[[Path], bool] = lambda place: False
 ) -> tuple[list[Path], Counter[str]]:
     """The same, and how many files there are besides, by suffix; also without the subfolders that are `closed`."""
+    found, left = _walk(folder, without, closed)
+    return list(_paths(found)), left
+
+
+def _walk(folder: Path, without: Sequence[Path], closed: Callable[[Path], bool]) -> tuple[dict[Path, list[str]], Counter[str]]:
+    """The names of the pictures by their folder, and how many files there are besides, by suffix."""
     if not folder.is_dir():
         raise PixelRNNError(f"{folder}: no such folder. Give a folder of pictures ({', '.join(suffixes())}).")
     shut = {path.resolve() for path in without}
-    found, left = [], Counter[str]()
+    found: dict[Path, list[str]] = {}
+    left = Counter[str]()
     for place, folders, files in os.walk(folder):
         inside = {name: Path(place, name) for name in folders if name[0] != "."}
         folders[:] = [name for name, path in inside.items() if not (shut and path.resolve() in shut) and not closed(path)]
-        for path in (Path(place, name) for name in files if name[0] != "."):
-            if path.suffix.lower() in suffixes():
-                found.append(path)
+        for name in (name for name in files if name[0] != "."):
+            suffix = os.path.splitext(name)[1].lower()
+            if suffix in suffixes():
+                found.setdefault(Path(place), []).append(name)
             else:
-                left[path.suffix.lower() or "without suffix"] += 1
+                left[suffix or "without suffix"] += 1
     if not found:
         others = f" It has {_counted(left)}." if left else ""
         raise PixelRNNError(f"{folder}: no pictures in this folder. Expected files ending in {', '.join(suffixes())}.{others}")
-    return sorted(found, key=lambda path: (path.parent, natural_key(path))), left
+    return found, left
+
+
+def _paths(found: dict[Path, list[str]]) -> Iterator[Path]:
+    """In natural order, one by one: millions of paths at once take gigabytes."""
+    for place in sorted(found):
+        for name in sorted(found[place], key=lambda name: natural_key(Path(name))):
+            yield place / name
 
 
 def list_photographs(folder: Path, out: Path | None, originals: bool = False) -> list[Path]:
@@ -66,6 +81,11 @@ def list_photographs(folder: Path, out: Path | None, originals: bool = False) ->
     Raises what list_images raises, and where the folder is a part of pairs, or has nothing but pairs below it: occluded
     pictures would be learned as truth. The error names the folder to give.
     """
+    return list(each_photograph(folder, out, originals))
+
+
+def each_photograph(folder: Path, out: Path | None, originals: bool = False) -> Iterator[Path]:
+    """The same, one by one."""
     whole = folder.resolve()
     if whole.name.lower() in PARTS and not (originals and whole.name.lower() == PARTS[1]):
         raise PixelRNNError(f"{folder}: one half of pairs, not photographs. {_give(whole)}")
@@ -80,21 +100,26 @@ def list_photographs(folder: Path, out: Path | None, originals: bool = False) ->
         return trained or bool(parts)
 
     try:
-        found, _ = find_images(folder, [] if out is None else [out], made)
+        found, _ = _walk(folder, [] if out is None else [out], made)
     except PixelRNNError:
         if pairs:
             raise PixelRNNError(f"{folder}: no photographs, but pairs below it. {_give(pairs[0])}") from None
         raise
     if loose := [place for place in pairs if place.parent.name.lower() != "train"]:
         raise PixelRNNError(f"{loose[0]}: one half of pairs among photographs. {_give(loose[0])}")
-    return found
+    return _paths(found)
 
 
 def _parts(place: Path) -> list[Path]:
     """The halves of pairs in a folder: directly, or in its train/."""
-    inside = [path for path in place.iterdir() if path.is_dir()]
-    within = [path for train in inside if train.name.lower() == "train" for path in train.iterdir() if path.is_dir()]
+    inside = _folders(place)
+    within = [path for train in inside if train.name.lower() == "train" for path in _folders(train)]
     return sorted(path for path in inside + within if path.name.lower() in PARTS[:2])
+
+
+def _folders(place: Path) -> list[Path]:
+    with os.scandir(place) as entries:  # which knows without asking the disk again, for each of a million files
+        return [place / entry.name for entry in entries if entry.is_dir()]
 
 
 def _give(part: Path) -> str:

@@ -15,6 +15,7 @@ from .common import app, complain
 from .complete import complete
 from .data import demo_data, occlude
 from .evaluate import evaluate
+from .pack import pack
 from .page import page
 from .train import train
 from .weights import export, models
@@ -23,6 +24,8 @@ EXTRAS = {  # what is installed with which, for commands that need it
     **dict.fromkeys(("torch", "lightning", "matplotlib", "onnx", "pydantic", "yaml"), "train"),
     **dict.fromkeys(("cv2", "skimage", "pypatchmatch"), "evaluate"),
     "streamlit": "app",
+    "lmdb": "lmdb",
+    "datasets": "stream",
 }
 
 COMMANDS: dict[str, Callable[..., None]] = {
@@ -31,6 +34,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "train": train,
     "demo-data": demo_data,
     "occlude": occlude,
+    "pack": pack,
     "evaluate": evaluate,
     "app": page,
     "models": models,

@@ -14,7 +14,8 @@ def train(
         list[str] | None,
         typer.Argument(
             metavar="[DATA]... [KEY=VALUE]...",
-            help="Folders of pairs or photographs (data/ by default), and changes to the recipe.",
+            help="Folders of pairs or photographs (data/ by default), LMDB folders, tar shards, hf://OWNER/NAME or a URL of "
+            "shards, and changes to the recipe.",
         ),
     ] = None,
     recipe: Annotated[Path | None, typer.Option(help="A YAML file, as in recipes/; the described run by default.")] = None,
@@ -36,8 +37,9 @@ def train(
     from .. import training
 
     words = inputs or []
-    overrides = [word for word in words if "=" in word] + ["start_from=scratch"] * from_scratch
-    named = [word for word in words if "=" not in word]
+    changes = [word for word in words if "=" in word and "://" not in word.split("=")[0]]  # a URL may hold one
+    overrides = changes + ["start_from=scratch"] * from_scratch
+    named = [word for word in words if word not in changes]
     out = out or training.default_out()
     values = training.read_values(recipe, overrides)
     if resume and overwrite:
@@ -45,8 +47,7 @@ def train(
     if resume:
         named, values = training.go_on(out, named, values)
     chosen, options = training.make_recipe(values)
-    folders = [Path(word) for word in named or ["data"]]
-    weights = training.train(folders, chosen, options, out, resume, device, console(), overwrite, devices, nodes)
+    weights = training.train(named or ["data"], chosen, options, out, resume, device, console(), overwrite, devices, nodes)
     console().print(
         f"Saved {weights.with_suffix('.pth')} and {weights}; the curve is {out / 'loss_curve.png'}.\n"
         f"Complete a picture with them: pixelrnn complete PICTURE --weights {weights}",

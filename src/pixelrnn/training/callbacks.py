@@ -17,6 +17,7 @@ from ..decode import read_image
 from ..encode import write_atomically, write_image
 from ..errors import PixelRNNError
 from ..image import to_uint8
+from ..streamed import EndlessBatches
 from .modules import CompletionModule
 from .recipe import Recipe
 
@@ -103,6 +104,20 @@ class ValidationPace(Callback):
 
     def on_validation_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         self.last = self.timer.time_elapsed()
+
+
+class StreamPlace(Callback):
+    """Keeps in each checkpoint how far a stream was read, and goes on there: Lightning itself does so for a run that was
+    stopped within an epoch alone."""
+
+    def __init__(self, batches: EndlessBatches) -> None:
+        self.batches = batches
+
+    def state_dict(self) -> dict[str, Any]:
+        return self.batches.state_dict()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.batches.load_state_dict(state)
 
 
 class History(Callback):

@@ -13,6 +13,7 @@ from torch.utils.data import IterableDataset
 from ..data import read_fitting
 from ..jpeg import compress
 from ..occluders import random_mask, squares
+from ..sources import Source, as_source
 
 CHUNK = 250  # masks, or photographs, that a process makes at a time
 
@@ -21,12 +22,13 @@ class DevicePhotographs(IterableDataset[dict[str, torch.Tensor]]):
     """Endless batches of random crops, mirrored half the time, half of them in other light, each with a hole; a third have it
     painted over and the whole compressed, so that what is known rings at its edge.
 
-    image, target (B, 3, size, size) in [0, 1], mask (B, 1, size, size) in {0, 1}. An epoch (`set_epoch`) is repeatable.
+    image, target (B, 3, size, size) in [0, 1], mask (B, 1, size, size) in {0, 1}. An epoch (`set_epoch`) is repeatable; each
+    `rank` of several processes has other batches.
     """
 
     def __init__(
         self,
-        paths: Sequence[Path],
+        photographs: Source | Sequence[Path],
         size: int,
         batch_size: int,
         masks: int,
@@ -35,13 +37,15 @@ class DevicePhotographs(IterableDataset[dict[str, torch.Tensor]]):
         headroom: float = 1.25,
         style: str = "random",
         processes: int = 0,
+        rank: int = 0,
     ) -> None:
         self.size, self.batch_size, self.device, self.seed, self.epoch = size, batch_size, device, seed, 0
+        self.rank, source = rank, as_source(photographs)
         made = partial(_squares, size=size, headroom=headroom)
-        chunks = [list(paths[i : i + CHUNK]) for i in range(0, len(paths), CHUNK)]
+        chunks = [range(i, min(i + CHUNK, len(source))) for i in range(0, len(source), CHUNK)]
         jobs = [(seed, i, min(CHUNK, masks - i), size, style) for i in range(0, masks, CHUNK)]
         by_side: dict[int, list[np.ndarray]] = {}
-        with _Map(processes) as run:
+        with _Map(processes, source) as run:
             for found in run(made, chunks):
                 for view in found:
                     by_side.setdefault(len(view), []).append(view)
@@ -55,7 +59,8 @@ class DevicePhotographs(IterableDataset[dict[str, torch.Tensor]]):
         self.epoch = epoch
 
     def __iter__(self) -> Iterator[dict[str, torch.Tensor]]:
-        seed = int(np.random.SeedSequence([self.seed, self.epoch]).generate_state(1)[0])
+        rank = [self.rank] if self.rank else []
+        seed = int(np.random.SeedSequence([self.seed, self.epoch, *rank]).generate_state(1)[0])
         generator = torch.Generator(self.device).manual_seed(seed)
         while True:
             target, mask = self._crops(generator), self._holes(generator)
@@ -96,26 +101,35 @@ class DevicePhotographs(IterableDataset[dict[str, torch.Tensor]]):
         return torch.cat([target[:-third], compress(painted, 60 + 35 * self._rand(generator, third))])
 
 
-class _Map:
-    """map, by `processes` other processes where there are any."""
+_shared: list[Source] = []  # the photographs, sent to each process once
 
-    def __init__(self, processes: int) -> None:
-        self.pool = ProcessPoolExecutor(processes) if processes else None
+
+class _Map:
+    """map, by `processes` other processes where there are any, of functions that read `source`."""
+
+    def __init__(self, processes: int, source: Source) -> None:
+        _share(source)
+        self.pool = ProcessPoolExecutor(processes, initializer=_share, initargs=(source,)) if processes else None
 
     def __enter__(self) -> Callable[..., Any]:
         return self.pool.map if self.pool else map
 
     def __exit__(self, *_: object) -> None:
+        _shared.clear()
         if self.pool:
             self.pool.shutdown()
 
 
-def _squares(paths: Sequence[Path], size: int, headroom: float) -> list[np.ndarray]:
+def _share(source: Source) -> None:
+    _shared[:] = [source]
+
+
+def _squares(indices: Sequence[int], size: int, headroom: float) -> list[np.ndarray]:
     """Of each photograph as `read_fitting` gives it the central square, or one at either end where it is long, of as many
     pixels a side as `headroom` allows, or of `size` where it has fewer."""
     views = []
-    for path in paths:
-        image = read_fitting(path, size, headroom)
+    for index in indices:
+        image = read_fitting(_shared[0].open(index), size, headroom)
         height, width = image.shape[:2]
         side = limit if min(height, width) >= (limit := round(headroom * size)) else size
         ends = [(0, 0), (height - side, width - side)]

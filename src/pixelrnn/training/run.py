@@ -23,10 +23,11 @@ from torch import nn
 from .. import checkpoint
 from ..errors import PixelRNNError
 from ..models import create_model, model_kind
+from ..streamed import EndlessBatches
 from ..weights import bundled_weights
 from .adversarial import AdversarialModule
-from .callbacks import DivergedError, History, LearningRate, StopNotFinite, ValidationPace, running_average
-from .datasets import make_datasets, make_loaders, steps_an_epoch
+from .callbacks import DivergedError, History, LearningRate, StopNotFinite, StreamPlace, ValidationPace, running_average
+from .datasets import make_datasets, make_loaders, steps_an_epoch, told
 from .likelihood import LikelihoodModule
 from .modules import CompletionModule, RecipeModule
 from .processes import Processes
@@ -56,7 +57,7 @@ def go_on(out: Path, folders: Sequence[str], given: Mapping[str, Any]) -> tuple[
 
 
 def train(
-    folders: Sequence[Path],
+    folders: Sequence[str | Path],
     recipe: Recipe,
     options: dict[str, Any],
     out: Path,
@@ -104,6 +105,10 @@ def train(
     callbacks += [best, newest]
     if recipe.ema:
         callbacks.insert(0, WeightAveraging(avg_fn=partial(running_average, decay=recipe.ema)))
+    where = torch.device("cuda", processes.rank % processes.devices) if cuda else torch.device("cpu")
+    loaders = make_loaders(train_data, valid_data, recipe, where, processes.rank, processes.count)
+    if isinstance(loaders[0], EndlessBatches):
+        callbacks.append(StreamPlace(loaders[0]))
     if console.is_terminal:
         callbacks.append(RichProgressBar())
     for name in ("lightning.pytorch", "lightning.fabric"):
@@ -130,12 +135,9 @@ def train(
     shared = f"{processes.count} processes with {share} pictures a step each; " if processes.count > 1 else ""
     console.print(
         f"{recipe.model}, {sum(p.numel() for p in model.parameters()):,} parameters, {source}; "
-        f"{len(train_data)} pictures to train on, {len(valid_data)} to validate; {shared}results in {out}",
+        f"{told(train_data)} to train on, {len(valid_data)} to validate; {shared}results in {out}",
         highlight=False,
         soft_wrap=True,
-    )
-    loaders = make_loaders(
-        train_data, valid_data, recipe, torch.device("cuda" if cuda else "cpu"), processes.rank, processes.count
     )
     stopped: BaseException | None = None
     try:
@@ -152,8 +154,8 @@ def train(
     if processes.first and kept.is_file():
         _export(model, kept, out, recipe, history)
     if isinstance(stopped, DivergedError):
-        told = f"The weights before it are in {weights}" if kept.is_file() else "No weights were saved before it"
-        raise DivergedError(f"{stopped} {told}. Train with a smaller learning_rate, or with clip=1.") from None
+        kept_in = f"The weights before it are in {weights}" if kept.is_file() else "No weights were saved before it"
+        raise DivergedError(f"{stopped} {kept_in}. Train with a smaller learning_rate, or with clip=1.") from None
     if stopped is not None:
         raise stopped
     trainer.strategy.barrier()
