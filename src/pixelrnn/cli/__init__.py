@@ -26,6 +26,7 @@ EXTRAS = {  # what is installed with which, for commands that need it
     "streamlit": "app",
     "lmdb": "lmdb",
     "datasets": "stream",
+    **dict.fromkeys(("ray", "pyarrow", "fsspec"), "cluster"),
 }
 
 COMMANDS: dict[str, Callable[..., None]] = {
@@ -53,10 +54,11 @@ def main(words: Sequence[str] | None = None) -> None:
         complain(str(error))
         sys.exit(error.exit_code)
     except ModuleNotFoundError as error:
-        extra = EXTRAS.get((error.name or "").split(".")[0])
+        missing = (error.name or "").split(".")[0]
+        extra = EXTRAS.get(missing)
         if extra is None:
             raise
-        complain(f"this needs {error.name}. Install it: pip install 'pixelrnn[{extra}]'.")
+        complain(f"this needs {missing}. Install it: pip install 'pixelrnn[{extra}]'.")
         sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)

@@ -1,22 +1,26 @@
 """`pixelrnn complete`."""
 
-import time
-from collections.abc import Callable
-from contextlib import nullcontext
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ..errors import PixelRNNError
 from ..weights import DEFAULT
-from .common import Device, Weights, complain, printable, progress_bar, say
+from .common import Device, Weights, complain, printable
+from .outcomes import Outcomes, follow
+
+if TYPE_CHECKING:
+    from ..manifest import Manifest
+    from ..planning import Ends
+
+ENGINES = ("local", "ray")
 
 
 def complete(
-    inputs: Annotated[list[Path], typer.Argument(metavar="IN...", help="Pictures, or folders of them; - is standard input.")],
+    inputs: Annotated[list[str], typer.Argument(metavar="IN...", help="Pictures, or folders of them; - is standard input.")],
     out: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
             "--out",
             "-o",
@@ -66,104 +70,88 @@ def complete(
     skip_existing: Annotated[
         bool, typer.Option("--skip-existing", help="Leave out pictures whose output exists, to go on with a run that ended.")
     ] = False,
+    jobs: Annotated[
+        int | None,
+        typer.Option(min=1, help="Processes of one thread each, for folders; 1, or all cores of a cluster, unless it is said."),
+    ] = None,
+    shard: Annotated[
+        str, typer.Option(metavar="K/N", help="The K-th of N shares of the pictures, as 3/20, for job arrays and machines.")
+    ] = "1/1",
+    engine: Annotated[
+        str,
+        typer.Option(
+            help="local, or ray, which runs on the cluster of RAY_ADDRESS or on this machine, reads and writes s3:// and all "
+            "else that fsspec knows, and keeps a manifest of all outcomes in OUT/manifest."
+        ),
+    ] = "local",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a picture, and nothing else.")] = False,
 ) -> None:
     """Complete pictures; without a mask, the occlusion is found."""
-    from PIL import Image
-
-    from ..batch import Batch, describe, read_mask_option, through
-    from ..completion import Completer
+    from ..batch import CompletionOptions, FileCompleter, read_mask_option, through
     from ..decode import read_picture
     from ..detection import LEVELS
     from ..folders import left_out
-    from ..planning import OUTPUTS, plan, sample_target
+    from ..planning import OUTPUTS, locate, plan, read_shard
 
     if detect not in LEVELS:
         raise PixelRNNError(f"--detect {detect}: expected {', '.join(LEVELS)}.")
-    Image.MAX_IMAGE_PIXELS = max_megapixels * 10**6  # beyond twice as many Pillow refuses by itself
-    given = read_mask_option(mask, inputs)
-    options: dict[str, Any] = {
-        "grown": grow,
-        "level": detect,
-        "samples": samples,
-        "seed": seed,
-        "temperature": temperature,
-        "guide": None if guide is None else read_picture(guide),
-        "invert_mask": invert_mask,
-        "resize_mask": resize_mask,
-    }
-    if [str(path) for path in inputs] == ["-"]:
-        completer = Completer.from_pretrained(weights, device, backend)
-        through(Batch(completer, given, max_megapixels, options), out, kind)
+    if engine not in ENGINES:
+        raise PixelRNNError(f"--engine {engine}: expected {', '.join(ENGINES)}.")
+    options = CompletionOptions(
+        weights=weights,
+        device=device,
+        backend=backend,
+        megapixels=max_megapixels,
+        grown=grow,
+        level=detect,
+        samples=samples,
+        seed=seed,
+        temperature=temperature,
+        guide=None if guide is None else read_picture(guide),
+        invert_mask=invert_mask,
+        resize_mask=resize_mask,
+    )
+    if inputs == ["-"]:
+        through(FileCompleter(options), read_mask_option(mask, []), None if out is None else Path(out), kind)
         return
-    planned = plan(inputs, out, overwrite, skip_existing, samples, kind)
-    todo = planned.todo
-    tell: Callable[[str], None] = (lambda text: None) if as_json else say
+    if engine == "ray":
+        from ..remote import place
+    else:
+        from ..files import local_place as place
+    ends = locate(inputs, out, place)
+    given = read_mask_option(mask, ends.paths, place)
+    planned = plan(ends.paths, ends.out, overwrite, skip_existing, samples, kind, read_shard(shard), ends.sources, ends.targets)
     if left := left_out(planned.left):
         typer.echo(printable(left), err=True)
-    if skip_existing and not todo:
-        tell(f"all {len(planned.done)} were done")
+    outcomes = Outcomes(len(planned.todo), as_json, sheet)
+    manifest = None
+    if engine == "ray" and not dry_run:
+        manifest = _manifest(ends, sheet)
+        if skip_existing:
+            manifest.add_missing(planned.done, ends.sources)
+    if not planned.todo:
+        outcomes.say(f"all {len(planned.done)} were done" if planned.done else f"no pictures in share {shard}")
         return
     if dry_run:
-        for path, target in todo:
-            typer.echo(printable(f"{path} -> {target}"))
+        for path, target in planned.todo:
+            typer.echo(printable(f"{ends.sources.url(path)} -> {ends.targets.url(target)}"))
         return
     if sheet is not None and sheet.exists() and not overwrite:
         raise PixelRNNError(f"{sheet}: exists already. Give --overwrite, or another --sheet.")
-    completer = Completer.from_pretrained(weights, device, backend)
-    if Path(weights).suffix == ".pth":
-        tell(f"{weights}: weights of {completer.name}")
-    batch = Batch(completer, given, max_megapixels, options)
-    failures: list[str] = []
-    done: list[tuple[Path, Path]] = []
-    unchanged: list[Path] = []
-
-    def one(path: Path, target: Path) -> None:
-        start = time.perf_counter()
-        told: dict[str, Any] = {"path": str(path)}
-        try:
-            told |= batch(path, target)
-        except (PixelRNNError, MemoryError) as error:
-            if len(todo) == 1 and not as_json and isinstance(error, PixelRNNError):
-                raise
-            told["error"] = str(error) or f"{path}: not enough memory."
-            failures.append(told["error"])
-        else:
-            done.append((path, target))
-            if not told["missing"]:
-                unchanged.append(path)
-        if as_json:
-            import json
-
-            typer.echo(json.dumps({**told, "seconds": round(time.perf_counter() - start, 4)}))
-        elif len(todo) == 1:
-            likelihoods = [f"log-likelihood {nats:.2f} nats a pixel" for nats in told["log_likelihood"] or ()]
-            tell(f"{target}  ({'; '.join([describe(told), *likelihoods[:1], *told['notes']])})")
-            for number, likelihood in enumerate(likelihoods[1:], 2):
-                tell(f"{sample_target(target, number)}  ({likelihood})")
-
-    several = len(todo) != 1
+    tasks = given.tasks(planned.todo, ends.sources, ends.targets)
     try:
-        with progress_bar(hidden=as_json) if several or samples > 1 else nullcontext() as progress:
-            if progress is not None and samples > 1:
-                drawing = progress.add_task("Drawing", total=100)
-                options["progress"] = lambda share: progress.update(drawing, completed=round(100 * share))
-            for path, target in progress.track(todo, description="Completing") if progress is not None and several else todo:
-                one(path, target)
+        follow(options, tasks, outcomes, jobs, manifest)
     except KeyboardInterrupt:
-        complain(f"stopped: {len(done)} of {len(todo)} pictures completed. --skip-existing goes on.")
+        complain(outcomes.stopped())
         raise typer.Exit(130) from None
-    if several:
-        whole = f"; in {len(unchanged)} nothing was missing, so they are unchanged" if unchanged else ""
-        tell(f"{len(done)} of {len(todo)} pictures completed" + (f" in {out or OUTPUTS}" if done else "") + whole)
-    if sheet is not None and done:
-        from .. import report
-        from ..decode import read_image
+    outcomes.end(ends.targets.url(ends.out or OUTPUTS))
 
-        report.sheet(((read_image(path), read_image(target)) for path, target in done), sheet)
-        tell(f"{sheet}")
-    if not as_json:
-        for failure in failures:
-            complain(failure)
-    if failures:
-        raise typer.Exit(1)
+
+def _manifest(ends: "Ends", sheet: Path | None) -> "Manifest":
+    """Where Ray's outcomes go. Raises PixelRNNError for what it cannot do."""
+    from ..encode import WRITERS
+    from ..manifest import Manifest
+
+    if ends.out is None or ends.out.suffix.lower() in WRITERS or sheet is not None:
+        raise PixelRNNError("--engine ray: writes to a folder, and no --sheet. Give --out FOLDER.")
+    return Manifest(ends.targets, ends.out / "manifest")
