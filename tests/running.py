@@ -29,13 +29,23 @@ sys.addaudithook(die)
 """
 
 
+def heed_ctrl_c() -> None:
+    """In a child, before it begins: a test run in the background of a script was told to ignore it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class Background:
     """`pixelrnn complete` in a session of its own, which holds all processes that it starts."""
 
     def __init__(self, *words: str, environment: Mapping[str, str] = ONE_THREAD) -> None:
-        pipe = subprocess.PIPE
         self.process = subprocess.Popen(
-            [*COMPLETE, *words], stdout=pipe, stderr=pipe, text=True, start_new_session=True, env=os.environ | environment
+            [*COMPLETE, *words],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+            env=os.environ | environment,
+            preexec_fn=heed_ctrl_c,
         )
 
     def wait(self) -> tuple[int, str, str]:

@@ -22,6 +22,7 @@ from pixelrnn.models import create_model
 from pixelrnn.pairs import write_pairs
 from pixelrnn.rooms import render_bedroom
 from pixelrnn.weights import EXPECTED
+from running import heed_ctrl_c
 
 ROOT = Path(__file__).parent.parent
 SMALL = [
@@ -263,9 +264,6 @@ def test_results_go_to_kaggles_folder_where_it_exists(tmp_path, monkeypatch):
 
 def start(data, out, *words):
     command = [sys.executable, str(ROOT / "train.py"), str(data), "-o", str(out), *SMALL, "epochs=40", *words]
-
-    def heed_ctrl_c():  # which a test run in the background of a script was told to ignore
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
 
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, preexec_fn=heed_ctrl_c)
 

@@ -45,7 +45,7 @@ def recognise(words: Sequence[str]) -> list[Given]:
     return [Given(_kind(one.words), one.words) if one.kind == "tar" else one for one in found]
 
 
-def open_source(given: Given, out: Path | None = None) -> Source:
+def open_source(given: Given, out: Path | None = None, originals: bool = False) -> Source:
     """The photographs of any kind but a stream. out: a folder of results, none of which is a photograph."""
     if given.kind == "stream":
         raise PixelRNNError(
@@ -60,7 +60,7 @@ def open_source(given: Given, out: Path | None = None) -> Source:
             f"{folder}: no such folder. Give a folder of photographs or of pairs, "
             f"or render bedrooms there: pixelrnn demo-data {folder}/"
         )
-    return Lmdb(folder) if given.kind == "lmdb" else Files(each_photograph(folder, out), folder)
+    return Lmdb(folder) if given.kind == "lmdb" else Files(each_photograph(folder, out, originals), folder)
 
 
 def join_sources(given: Sequence[Given], out: Path | None = None) -> Source:
@@ -72,12 +72,12 @@ def join_sources(given: Sequence[Given], out: Path | None = None) -> Source:
                 f"{one.name}: pairs. Give the photographs alone: {Path(one.words[0], 'train', 'original_images')}"
             )
     if len(given) == 1:
-        return open_source(given[0], out)
+        return open_source(given[0], out, originals=True)
     firsts = [Path(one.words[0]).resolve() for one in given]
     names = [(path.parent if path.suffix == ".tar" else path).name for path in firsts]
     if twice := next((name for name in names if names.count(name) > 1), None):
         raise PixelRNNError(f"{twice}: two of what was given have this name. Rename one of them.")
-    return Joined([open_source(one, out) for one in given], [f"{name}/" for name in names])
+    return Joined([open_source(one, out, originals=True) for one in given], [f"{name}/" for name in names])
 
 
 def list_shards(folder: Path) -> list[Path]:
