@@ -23,6 +23,7 @@ from pixelrnn.decode import read_image, read_picture
 from pixelrnn.encode import write_image
 from pixelrnn.image import grow
 from pixelrnn.rooms import render_bedroom
+from running import Background
 
 SIDE, BOX = 128, (30, 50, 38, 38)  # x, y, width, height
 GIVEN = ("--mask", ",".join(map(str, BOX)))
@@ -378,12 +379,11 @@ def wait_for_the_first() -> None:
 
 def test_ctrl_c_says_how_far_a_run_came(place):
     photos(dict.fromkeys((f"{number:03}.png" for number in range(200)), "a.png"))
-    command = [sys.executable, "-m", "pixelrnn", "complete", "photos", "-o", "done", *GIVEN]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
-        wait_for_the_first()
-        running.send_signal(signal.SIGINT)
-        _, errors = running.communicate(timeout=60)
-    assert running.returncode == 130
+    running = Background("photos", "-o", "done", *GIVEN)
+    wait_for_the_first()
+    running.interrupt()
+    code, _, errors = running.wait()
+    assert code == 130
     assert re.search(r"stopped: \d+ of 200 pictures completed", errors)
     assert "Traceback" not in errors
 

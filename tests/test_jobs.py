@@ -125,6 +125,7 @@ def test_no_process_outlives_a_killed_parent(place):
     assert written() < 60
 
 
+@pytest.mark.slow
 def test_weights_that_cannot_be_opened_are_one_line_from_several_processes(place):
     photos(2)
     Path("bad.safetensors").write_bytes(b"no weights")
@@ -164,6 +165,7 @@ def test_a_share_stays_the_same_while_others_are_done(place):
     assert plan([Path("photos")], Path("done"), False, shard=(3, 3)).todo == shares[2].todo
 
 
+@pytest.mark.slow
 def test_a_share_is_completed_by_several_processes(place):
     photos(4)
     code, said, _ = complete("photos", "-o", "done", "--shard", "2/2", "--jobs", "2", "--json", environment=ONE_THREAD)

@@ -131,7 +131,7 @@ def test_another_reader_of_webdataset_s_layout_finds_one_picture_a_sample(tmp_pa
     assert i == 8
 
 
-@pytest.mark.parametrize("method", ["fork", "spawn"])
+@pytest.mark.parametrize("method", ["fork", pytest.param("spawn", marks=pytest.mark.slow)])
 def test_workers_read_what_their_parent_reads(photos, tmp_path, method, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
     monkeypatch.setitem(sys.modules, "__main__", ModuleType("__main__"))  # or a spawned worker would run it, whatever it is

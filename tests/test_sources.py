@@ -191,7 +191,7 @@ def test_a_folder_that_cannot_be_written_stays_as_it_is(
     assert len(list((tmp_path / "cache" / "pixelrnn").iterdir())) == 1
 
 
-@pytest.mark.parametrize("method", ["fork", "spawn"])
+@pytest.mark.parametrize("method", ["fork", pytest.param("spawn", marks=pytest.mark.slow)])
 def test_workers_however_they_start_read_what_their_parent_reads(
     lsun: tuple[Path, dict[bytes, bytes]], method: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

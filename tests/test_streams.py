@@ -118,7 +118,7 @@ def test_parquet_files_with_a_column_of_pictures_are_read(tmp_path: Path, kind: 
     assert [sample.key for sample in found] == expected
 
 
-@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("workers", [0, pytest.param(2, marks=pytest.mark.slow)])
 def test_shards_are_read_from_a_server_with_their_numbers_in_braces(tars: Path, workers: int) -> None:
     class Quiet(SimpleHTTPRequestHandler):
         def log_message(self, *told: object) -> None:
