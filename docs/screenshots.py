@@ -18,18 +18,23 @@ HERE = Path(__file__).parent
 
 
 def main() -> None:
-    room = render_bedroom(np.random.default_rng(310), 512)
+    room = render_bedroom(np.random.default_rng(301), 512)
     room[210:300, 20:150] = 0
     with serve() as (address, _), launch() as browser:
         for name, scheme in (("page", "light"), ("page_dark", "dark")):
             me = Visit(browser, address, width=1240, height=840, color_scheme=scheme)
             me.upload(("room.png", encode(room)))
-            me.wait_for_completion()
-            me.drag((0.24, 0.62), (0.33, 0.6), (0.3, 0.68))
+            me.page.locator(".editor[data-state=fresh], .editor[data-state=marked]").wait_for()
+            if me.page.locator(".editor").get_attribute("data-state") == "marked":
+                me.complete()
+            me.press("Keep")
+            me.wait_until("empty")
+            me.drag((0.42, 0.66), (0.52, 0.63), (0.5, 0.7))
+            me.wait_until("marked")
             me.complete()
-            me.choose("Slider" if scheme == "light" else "Uncertainty")
-            if scheme == "light":
-                me.page.get_by_label("Border between before and after").fill("230")
+            me.page.mouse.move(5, 5)
+            if scheme == "dark":
+                me.choose("Uncertainty")
             me.page.wait_for_timeout(1000)  # pictures fade in
             me.page.screenshot(path=HERE / f"{name}.jpg", type="jpeg", quality=85)
             me.close()

@@ -1,8 +1,9 @@
 """What all tests share: calm threads, and pictures drawn here so that no test needs a download."""
 
 import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 # before torch is imported: threads that spin while they wait are slower than one thread on a busy machine
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
@@ -12,6 +13,8 @@ import pytest
 import torch
 from hypothesis import settings
 from PIL import Image
+
+from pixelrnn.rooms import render_bedroom
 
 settings.register_profile("calm", deadline=None, derandomize=True)  # no test depends on time or luck
 settings.load_profile("calm")
@@ -70,3 +73,55 @@ def photographs(tmp_path: Path) -> list[Path]:
         paths.append(tmp_path / f"photo_{height}x{width}.png")
         Image.fromarray(draw_room(rng, height, width)).save(paths[-1])
     return paths
+
+
+OCCLUDED = np.zeros((256, 256), bool)
+OCCLUDED[60:130, 40:110] = True
+
+
+@pytest.fixture(scope="session")
+def rooms() -> list[np.ndarray]:
+    """Bedrooms without anything in the way, 256 x 256; nothing is found in the second and in the fourth."""
+    return [render_bedroom(np.random.default_rng(seed), 256) for seed in (310, 301, 314, 308)]
+
+
+@pytest.fixture(scope="session")
+def occluded(rooms: list[np.ndarray]) -> list[np.ndarray]:
+    """The same with a black square, which is found for sure."""
+    return [room * ~OCCLUDED[..., None] for room in rooms]
+
+
+@pytest.fixture(scope="session")
+def address() -> Iterator[str]:
+    """Of the page's server."""
+    from browser import serve
+
+    with serve() as (address, _):
+        yield address
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Any]:
+    from browser import find_browser, launch
+
+    if find_browser() is None:
+        pytest.fail("no Chromium on the path, and this is CI: apt-get install chromium")
+    with launch() as browser:
+        yield browser
+
+
+@pytest.fixture
+def visit(chromium: Any, address: str) -> Iterator[Callable[..., Any]]:
+    """Opens the page for one person more; at the end nobody's console may hold an error or a request to another host."""
+    from browser import Visit
+
+    visits: list[Visit] = []
+
+    def come(**options: Any) -> Visit:
+        visits.append(Visit(chromium, address, **options))
+        return visits[-1]
+
+    yield come
+    for one in visits:
+        one.close()
+    assert [complaint for one in visits for complaint in one.complaints] == []

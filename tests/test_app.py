@@ -4,12 +4,12 @@ import io
 import json
 import sys
 import zipfile
-from base64 import b64decode
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from threading import Event
 from typing import Any
+from zlib import crc32
 
 import numpy as np
 import pytest
@@ -21,7 +21,7 @@ from conftest import draw_room
 from pixelrnn import completion, detection
 from pixelrnn import decode as decoding
 from pixelrnn.app import intake, page
-from pixelrnn.app.brush import MAX_MARKS, draw_marks
+from pixelrnn.app.marks import MAX_MARKS, draw_marks
 from pixelrnn.app.worker import Worker
 from pixelrnn.backends import Output
 from pixelrnn.checkpoint import save
@@ -67,15 +67,20 @@ class Stub:
 
 
 class Page:
-    """The running page and what its download buttons hand out."""
+    """The running page, what the editor is told, and what it and the download buttons hand out."""
 
     def __init__(self, app: AppTest, files: dict[str, Callable[[], bytes]]) -> None:
         self.app, self._files = app, files
+        self.document: dict[str, Any] = {}
 
     def run(self) -> "Page":
-        self.app.run()
-        assert not self.app.exception
-        return self
+        """Until nothing is being done any more, as the editor asks again and again."""
+        for _ in range(200):
+            self.app.run()
+            assert not self.app.exception
+            if not self.told.get("busy"):
+                return self
+        raise AssertionError("it is busy for ever")
 
     def upload(self, *pictures: bytes, name: str = "room.png") -> "Page":
         self.app.file_uploader[0].set_value([(name, data, "image/png") for data in pictures])
@@ -85,40 +90,109 @@ class Page:
         self.app.file_uploader[1].set_value(("mask.png", data, "image/png"))
         return self.run()
 
-    def mark(self, *marks: dict[str, Any]) -> "Page":
-        """Make these marks on the brush, in place of what was marked before."""
-        self.app.session_state["brush"] = {"marks": {"rev": self.component("brush")["rev"], "marks": list(marks)}}
+    @property
+    def told(self) -> dict[str, Any]:
+        """What the editor is told; nothing where it is not shown."""
+        return self._answer()[0]
+
+    @property
+    def pictures(self) -> dict[str, np.ndarray]:
+        return {name: decode(data) for name, data in self._answer()[1].items()}
+
+    def _answer(self) -> tuple[dict[str, Any], dict[str, bytes]]:
+        for element in self.app.get("bidi_component"):
+            if element.proto.component_name == "pixelrnn_editor":
+                data = element.proto.bytes
+                start = 4 + int.from_bytes(data[:4], "big")
+                told, pictures = json.loads(data[4:start]), {}
+                for name, size in told["blobs"]:
+                    pictures[name] = data[start : start + size]
+                    start += size
+                return told, pictures
+        return {}, {}
+
+    def send(self, *acts: dict[str, Any], **more: Any) -> "Page":
+        """Send what the editor sends: its document, and these acts."""
+        self._send(acts, more)
         return self.run()
 
-    def press(self, label: str) -> "Page":
-        button = next(button for button in self.app.button if button.label == label)
-        assert not button.disabled
-        button.click()
-        return self.run()
+    def _send(self, acts: Sequence[dict[str, Any]], more: dict[str, Any]) -> None:
+        told = self.told
+        numbered = [{"id": told["confirmed"] + number, **act} for number, act in enumerate(acts, 1)]
+        doc = self.document or told["doc"]
+        self.app.session_state["editor"] = {"sent": {"rev": told["rev"], "doc": doc, "acts": numbered, **more}}
+
+    def mark(self, *marks: dict[str, Any]) -> "Page":
+        """Make these marks in the step that is worked on, in place of what was marked before."""
+        step = {"marks": list(marks), "key": str(crc32(repr(marks).encode())) if marks else "", "result": None, "sample": 0}
+        doc = self.document or self.told["doc"]
+        self.document = doc | {"steps": [*doc["steps"][: doc["at"]], step]}
+        return self.send()
+
+    def complete(self) -> "Page":
+        return self.send({"kind": "complete"})
+
+    def keep(self) -> "Page":
+        """The result becomes what is worked on."""
+        doc = self.document or self.told["doc"]
+        step = doc["steps"][doc["at"]] | {"result": self.result["name"]}
+        empty = {"marks": [], "key": "", "result": None, "sample": 0}
+        self.document = {"steps": [*doc["steps"][: doc["at"]], step, empty], "at": doc["at"] + 1}
+        return self.send()
+
+    @property
+    def chain(self) -> list[list[Any]]:
+        """The steps that were kept."""
+        doc = self.document or self.told["doc"]
+        return [[step["result"], step["sample"]] for step in doc["steps"][: doc["at"]]]
+
+    @property
+    def result(self) -> dict[str, Any]:
+        """That of what is marked, by the settings that are chosen; nothing where there is none."""
+        doc = self.document or self.told.get("doc", {"steps": [{"key": ""}], "at": 0})
+        key, chain = doc["steps"][doc["at"]]["key"], self.chain if doc["at"] else []
+        fresh = [one for one in self.told.get("results", []) if one["own"] and one["key"] == key and one["chain"] == chain]
+        return fresh[0] if fresh else {}
 
     def choose(self, example: str, time: int = 1) -> "Page":
+        self.document = {}
         self.app.session_state["gallery"] = {"chosen": {"name": example, "time": time}}
         return self.run()
 
+    def choose_weights(self, name: str) -> "Page":
+        return self.send(weights=name)
+
     def component(self, name: str) -> dict[str, Any]:
-        """What the brush, the viewer or the gallery was given; empty where it is not shown."""
+        """What the gallery was given; empty where it is not shown."""
         for element in self.app.get("bidi_component"):
             if element.proto.component_name == f"pixelrnn_{name}":
                 return dict(json.loads(element.proto.json))
         return {}
 
-    def file(self, name: str) -> bytes:
+    def download(self, name: str) -> bytes:
+        """What a download button of the page hands out."""
         return self._files[name]()
 
-    def archive(self, name: str) -> dict[str, np.ndarray]:
-        with zipfile.ZipFile(io.BytesIO(self.file(name))) as archive:
+    def file(self, kind: str = "png", sample: int = 0) -> bytes:
+        """What the editor hands out, in its parts; `name` of it is kept."""
+        chain = [*self.chain, *([[self.result["name"], sample]] if self.result else [])]
+        self.send({"kind": "file", "format": kind, "chain": chain})
+        whole, told = b"", self.told["file"]
+        while told is not None:
+            whole += self._answer()[1]["file"]
+            self.name = told["name"]
+            self._send((), {"part": {"id": told["id"], "part": told["part"] + 1}})
+            told = self.run().told["file"]
+        return whole
+
+    def archive(self, data: bytes | None = None) -> dict[str, np.ndarray]:
+        with zipfile.ZipFile(io.BytesIO(self.file("zip") if data is None else data)) as archive:
             return {entry: decode(archive.read(entry)) for entry in archive.namelist()}
 
     def text(self) -> str:
         parts = [*self.app.markdown, *self.app.caption, *self.app.error, *self.app.info, *self.app.warning]
-        return "\n".join(
-            [*(part.value.replace("\\", "") for part in parts), *(part.proto.body for part in self.app.get("html"))]
-        )
+        words = [part.value.replace("\\", "") for part in parts] + [part.proto.body for part in self.app.get("html")]
+        return "\n".join([*words, self.told.get("error", ""), self.result.get("told", "")])
 
 
 BOX = {"tool": "box", "points": [2, 3, 12, 9]}
@@ -159,15 +233,11 @@ def stub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> type[Stub]:
     return Stub
 
 
-def preview(url: str) -> np.ndarray:
-    return decode(b64decode(url.partition(",")[2]))
-
-
 def test_an_occluded_picture_is_completed_and_can_be_downloaded(start: Start, stub: type[Stub]) -> None:
     shown = start("seeing.pth").upload(encode(OCCLUDED))
     assert "found to be covered" in shown.text()
     assert "80 × 60 pixels, completed in" in shown.text()
-    completed, files = decode(shown.file("room_completed.png")), shown.archive("room.zip")
+    completed, files = decode(shown.file()), shown.archive()
     assert list(files) == ["room_completed.png", "room_mask.png", "room_uncertainty.png"]
     mask = files["room_mask.png"]
     assert completed.shape == OCCLUDED.shape
@@ -183,15 +253,14 @@ def test_an_occluded_picture_is_completed_and_can_be_downloaded(start: Start, st
 
 def test_what_was_found_is_tinted_and_the_views_show_before_after_and_doubt(start: Start, stub: type[Stub]) -> None:
     shown = start("seeing.pth").upload(encode(OCCLUDED))
-    brush, viewer = shown.component("brush"), shown.component("viewer")
-    tint = preview(brush["found"])[..., 1] > 0
-    assert np.array_equal(tint, shown.archive("room.zip")["room_mask.png"] > 0)
-    assert np.abs(preview(brush["image"]).astype(int) - OCCLUDED).mean() < 4
-    assert np.abs(preview(viewer["before"]).astype(int) - OCCLUDED).mean() < 4
-    assert np.abs(preview(viewer["after"])[SQUARE].astype(int) - 60).mean() < 4
-    heat = preview(viewer["doubt"]).mean(2)
+    pictures, name = shown.pictures, shown.result["name"]
+    tint = pictures["found"][..., 1] > 0
+    assert np.array_equal(tint, shown.archive()["room_mask.png"] > 0)
+    assert np.abs(pictures["photo"].astype(int) - OCCLUDED).mean() < 4
+    assert np.abs(pictures[f"{name}.0"][SQUARE].astype(int) - 60).mean() < 4
+    heat = pictures[f"{name}.doubt"].mean(2)
     assert heat[SQUARE].min() > heat[~grown(tint)].max()
-    assert viewer["steps"] == 51
+    assert shown.result["largest"] == 51
 
 
 def grown(mask: np.ndarray) -> np.ndarray:
@@ -204,36 +273,105 @@ def test_a_real_network_completes_what_a_mask_marks(start: Start, tmp_path: Path
     save(tmp_path / "outputs" / "first" / "optimized_pixelrnn.safetensors", create_model("optimized_pixelrnn"), {})
     shown = start().upload(encode(OCCLUDED, "TIFF"), name="room.tif").give_mask(encode(SQUARE.astype(np.uint8) * 255))
     assert "marked as missing" in shown.text()
-    files = shown.archive("room.zip")
+    files = shown.archive()
     assert np.array_equal(files["room_completed.png"][~SQUARE], OCCLUDED[~SQUARE])
     assert np.array_equal(files["room_mask.png"] == 255, SQUARE)
 
 
 def test_marks_are_completed_when_asked_for_and_what_was_found_stays(start: Start, stub: type[Stub]) -> None:
     shown = start("seeing.pth").upload(encode(OCCLUDED))
-    found = shown.archive("room.zip")["room_mask.png"] == 255
+    found = shown.archive()["room_mask.png"] == 255
     shown.mark(BOX)
     assert stub.runs == 1
-    assert "What is marked has changed since" in shown.text()
-    shown.press("Complete")
+    assert not shown.result
+    shown.complete()
     assert stub.runs == 2
-    assert "has changed since" not in shown.text()
-    marked = shown.archive("room.zip")["room_mask.png"] == 255
+    assert "marked as missing" in shown.text()
+    marked = shown.archive()["room_mask.png"] == 255
     assert np.all(marked[3:9, 2:12])
     assert np.array_equal(marked & ~found, draw_marks(np.zeros_like(found), [BOX]))
-    assert np.all(decode(shown.file("room_completed.png"))[3:9, 2:12] == 60)
+    assert np.all(decode(shown.file())[3:9, 2:12] == 60)
+    assert shown.mark().result  # what was filled in for what is marked now is there at once
+    assert stub.runs == 2
 
 
 def test_marks_survive_a_rerun_and_other_weights_but_not_another_photograph(start: Start, stub: type[Stub]) -> None:
     shown = start("seeing.pth", "other one.pth").upload(encode(OCCLUDED)).mark(BOX).run()
-    assert shown.component("brush")["marks"] == [BOX]
-    shown.press("Complete").app.selectbox[0].select("other one.pth")
-    shown.run()
-    assert shown.component("brush")["marks"] == [BOX]
-    assert np.all(decode(shown.file("room_completed.png"))[3:9, 2:12] == 90)
+    assert shown.told["doc"]["steps"][0]["marks"] == [BOX]
+    shown.complete().choose_weights("other one.pth")
+    assert shown.told["chosen"] == "other one.pth"
+    assert shown.told["doc"]["steps"][0]["marks"] == [BOX]
+    assert np.all(decode(shown.file())[3:9, 2:12] == 90)
+    shown.document = {}
     shown.upload(encode(OCCLUDED[:, ::-1]))
-    assert shown.component("brush")["marks"] == []
+    assert shown.told["doc"]["steps"] == [{"marks": [], "key": "", "result": None, "sample": 0}]
     assert "found to be covered" in shown.text()
+
+
+def test_a_result_that_is_kept_is_gone_on_from_and_all_else_stays_the_first_photograph(start: Start, stub: type[Stub]) -> None:
+    shown = start("seeing.pth").upload(encode(OCCLUDED))
+    found = shown.archive()["room_mask.png"] == 255
+    shown.keep()
+    assert not shown.result
+    np.testing.assert_array_equal(decode(shown.file())[~found], OCCLUDED[~found])  # what was kept is handed out
+    other = {"tool": "box", "points": [60, 40, 76, 55]}
+    shown.mark(BOX).complete().keep().mark(other).complete()
+    assert stub.runs == 3
+    files = shown.archive()
+    boxes = draw_marks(np.zeros_like(found), [BOX, other])
+    np.testing.assert_array_equal(files["room_mask.png"] == 255, found | boxes)
+    np.testing.assert_array_equal(files["room_completed.png"][~(found | boxes)], OCCLUDED[~(found | boxes)])
+    assert np.all(files["room_completed.png"][found | boxes] == 60)
+    shown.document = shown.document | {"at": 1}  # undo, over two fills
+    assert shown.send().result
+    np.testing.assert_array_equal(shown.archive()["room_mask.png"] == 255, found | draw_marks(np.zeros_like(found), [BOX]))
+    assert stub.runs == 3
+
+
+@pytest.mark.parametrize(
+    "doc",
+    [
+        None,
+        {"steps": [], "at": 0},
+        {"steps": [{"marks": [], "key": "", "sample": 0}], "at": 3},
+        {"steps": [{"marks": [], "key": 5, "sample": 0}], "at": 0},
+        {"steps": [{"marks": [], "key": "", "result": "r77", "sample": 0}] * 2, "at": 1},
+    ],
+)
+def test_a_document_that_no_editor_makes_is_refused_in_a_sentence(doc: Any, start: Start, stub: type[Stub]) -> None:
+    shown = start("seeing.pth").upload(encode(OCCLUDED))
+    shown.document = {"steps": [{}], "at": 0}
+    assert "cannot be read. Load the page again." in shown.send(doc=doc).told["error"]
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"acts": [{"id": 9, "kind": "file", "format": "exe", "chain": [["r1", 0]]}]},
+        {"acts": [{"id": 9, "kind": "file", "format": "png", "chain": [["r9", 0]]}]},
+        {"acts": [{"id": 9, "kind": "file", "format": "png", "chain": [["r1", 5]]}]},
+        {"acts": [{"id": 9, "kind": "file", "format": "png", "chain": [1]}]},
+        {"acts": [7]},
+        {"wants": [{"name": "a", "chain": [], "box": [1, 2], "width": 3}]},
+        {"wants": [{"name": "a", "chain": [], "box": [1, 2, 3, float("inf")], "width": 3}]},
+    ],
+)
+def test_what_no_editor_asks_for_is_refused_in_a_sentence(more: dict[str, Any], start: Start, stub: type[Stub]) -> None:
+    shown = start("seeing.pth").upload(encode(OCCLUDED))
+    assert "cannot be read. Load the page again." in shown.send(**more).told["error"]
+    assert shown.send().result  # what there is stays
+
+
+def test_a_part_is_cut_out_as_sharp_as_it_is_shown(start: Start, stub: type[Stub]) -> None:
+    shown = start("seeing.pth").upload(encode(OCCLUDED))
+    name = shown.result["name"]
+    cut = {"box": [20, 10, 40, 30], "width": 40}
+    shown.send(wants=[{"name": "a", "chain": [], **cut}, {"name": "b", "chain": [[name, 0]], "box": cut["box"], "width": 20}])
+    assert np.abs(shown.pictures["a"].astype(int) - OCCLUDED[10:40, 20:60]).mean() < 6
+    assert shown.pictures["b"].shape == (15, 20, 3)
+    assert shown.pictures["b"][8:12, 8:14].mean() == pytest.approx(60, abs=6)
+    beyond = shown.send(wants=[{"name": "c", "chain": [], "box": [70, 50, 400, 300], "width": 9999}]).pictures["c"]
+    assert beyond.shape == (10, 10, 3)
 
 
 def test_a_find_in_doubt_is_not_filled_in_but_offered_and_taken_with_a_tap(
@@ -241,28 +379,40 @@ def test_a_find_in_doubt_is_not_filled_in_but_offered_and_taken_with_a_tap(
 ) -> None:
     monkeypatch.setattr(detection.Region, "confidence", 0.4)
     shown = start("seeing.pth").upload(encode(OCCLUDED))
-    assert "Nothing was found for sure" in shown.text()
+    assert not shown.result
     assert stub.runs == 0
-    (find,) = shown.component("brush")["finds"]
+    (find,) = shown.told["finds"]
     assert not find["taken"]
     assert find["sure"] == 40
     x, y, width, height = find["box"]
     rows, columns = np.nonzero(SQUARE)
     assert (x, y, x + width, y + height) == (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
-    shown.mark({"tool": "find", "number": 0}).press("Complete")
+    shown.mark({"tool": "find", "number": 0}).complete()
     assert stub.runs == 1
-    np.testing.assert_array_equal(shown.archive("room.zip")["room_mask.png"] == 255, SQUARE)
+    np.testing.assert_array_equal(shown.archive()["room_mask.png"] == 255, SQUARE)
+
+
+def test_a_find_that_is_likely_but_not_sure_waits_to_be_accepted(
+    start: Start, stub: type[Stub], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(detection.Region, "confidence", 0.7)
+    shown = start("seeing.pth").upload(encode(OCCLUDED))
+    assert stub.runs == 0
+    assert [find["taken"] for find in shown.told["finds"]] == [True]
+    shown.complete()
+    assert stub.runs == 1
+    assert "found to be covered" in shown.text()
 
 
 def test_a_sure_find_is_left_with_a_tap_and_taken_again_with_another(start: Start, stub: type[Stub]) -> None:
     shown = start("seeing.pth").upload(encode(OCCLUDED))
-    (find,) = shown.component("brush")["finds"]
+    (find,) = shown.told["finds"]
     assert find["taken"]
-    shown.mark({"tool": "find", "number": 0}, BOX).press("Complete")
-    left = shown.archive("room.zip")["room_mask.png"] == 255
+    shown.mark({"tool": "find", "number": 0}, BOX).complete()
+    left = shown.archive()["room_mask.png"] == 255
     np.testing.assert_array_equal(left, draw_marks(np.zeros_like(SQUARE), [BOX]))
-    shown.mark({"tool": "find", "number": 0}, BOX, {"tool": "find", "number": 0}).press("Complete")
-    np.testing.assert_array_equal(shown.archive("room.zip")["room_mask.png"] == 255, left | SQUARE)
+    shown.mark({"tool": "find", "number": 0}, BOX, {"tool": "find", "number": 0}).complete()
+    np.testing.assert_array_equal(shown.archive()["room_mask.png"] == 255, left | SQUARE)
     shown.mark({"tool": "find", "number": 1})
     assert "what was marked cannot be read" in shown.text()
 
@@ -303,16 +453,16 @@ def test_the_completion_is_not_repeated_until_its_input_changes(start: Start, st
     assert stub.runs == 1
     shown.give_mask(encode(SQUARE))
     assert stub.runs == 2
-    shown.app.selectbox[0].select("other one.pth").run()
+    shown.choose_weights("other one.pth")
     assert stub.runs == 3
-    assert np.all(decode(shown.file("room_completed.png"))[SQUARE] == 90)
+    assert np.all(decode(shown.file())[SQUARE] == 90)
     assert "marked as missing" in shown.text()  # other weights keep the mask
     shown.upload(encode(OCCLUDED[:, ::-1]))
     assert stub.runs == 4
     assert "found to be covered" in shown.text()  # another picture does not
 
 
-def test_candidates_are_offered_with_their_likelihoods_where_the_network_draws_samples(
+def test_samples_are_offered_with_their_likelihoods_where_the_network_draws_samples(
     start: Start, stub: type[Stub], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(completion.Completer, "can_sample", False)
@@ -320,7 +470,7 @@ def test_candidates_are_offered_with_their_likelihoods_where_the_network_draws_s
     monkeypatch.setattr(completion.Completer, "can_sample", True)
     one = completion.Completer.__call__
 
-    def several(self: completion.Completer, image: Any, mask: Any = None, samples: int = 1, seed: int = 0) -> Any:
+    def several(self: completion.Completer, image: Any, mask: Any = None, samples: int = 1, seed: int = 0, **how: Any) -> Any:
         result = one(self, image, mask)
         shades = [np.where(result.mask[..., None], np.uint8(50 * n + seed), result.image) for n in range(1, samples + 1)]
         return replace(result, image=shades[0], samples=shades, log_likelihood=[-float(n) for n in range(1, samples + 1)])
@@ -331,11 +481,11 @@ def test_candidates_are_offered_with_their_likelihoods_where_the_network_draws_s
     shown.app.slider[0].set_value(3).run()
     shown.app.number_input[0].set_value(5).run()
     shown.upload(encode(OCCLUDED))
-    assert shown.app.segmented_control[0].options == ["1 (-1.00)", "2 (-2.00)", "3 (-3.00)"]
-    assert np.all(decode(shown.file("room_completed.png"))[SQUARE] == 55)
-    shown.app.segmented_control[0].select("2 (-2.00)").run()
-    assert np.all(decode(shown.file("room_completed.png"))[SQUARE] == 105)
-    assert "room_completed_3.png" in shown.archive("room.zip")
+    assert shown.result["likelihoods"] == [-1, -2, -3]
+    assert {f"{shown.result['name']}.{sample}" for sample in range(3)} <= set(shown.pictures)
+    assert np.all(decode(shown.file())[SQUARE] == 55)
+    assert np.all(decode(shown.file(sample=1))[SQUARE] == 105)
+    assert "room_completed_3.png" in shown.archive()
     st.cache_resource.clear()
 
 
@@ -347,7 +497,7 @@ def test_many_files_are_completed_and_one_that_is_broken_stops_none(start: Start
     assert "not a picture" in shown.text()
     assert "left as it is" in shown.text()
     assert shown.text().count("filled in") == 3
-    done = shown.archive("completed.zip")
+    done = shown.archive(shown.download("completed.zip"))
     assert list(done) == ["room_completed.png", "room_completed_2.png", "room_completed_3.png"]
     for picture, completed in zip([pictures[0], pictures[1], pictures[3]], done.values(), strict=True):
         changed = (completed != picture).any(2)
@@ -367,47 +517,53 @@ def test_weights_of_training_are_offered_before_named_ones_and_named_ones_chosen
     for name in (*trained, "outputs/a/epoch.ckpt", "outputs/optimized_pixelrnn.txt"):
         Path(name).parent.mkdir(parents=True, exist_ok=True)
         Path(name).touch()
-    shown = start("seeing.pth", trained[0])
-    assert shown.app.selectbox[0].value == "seeing.pth"
+    shown = start("seeing.pth", trained[0]).upload(encode(OCCLUDED))
+    assert shown.told["chosen"] == "seeing.pth"
     # a short label, but the whole path where two would look alike
-    assert shown.app.selectbox[0].options == [trained[1], trained[0], "outputs (safetensors)", "seeing.pth"]
-    shown.app.selectbox[0].select(trained[2]).run()
-    assert trained[2] in shown.text()
+    assert [label for _, label in shown.told["weights"]] == [trained[1], trained[0], "outputs (safetensors)", "seeing.pth"]
+    assert shown.choose_weights(trained[2]).told["chosen"] == trained[2]
+
+
+def test_bundled_weights_have_the_names_of_the_command(start: Start, stub: type[Stub], monkeypatch: pytest.MonkeyPatch) -> None:
+    names = ["bedrooms-expected", "bedrooms-sharp"]
+    monkeypatch.setattr(page, "bundled_weights", lambda: dict.fromkeys(names, Path("seeing.pth")))
+    shown = start("seeing.pth").upload(encode(OCCLUDED))
+    assert shown.told["weights"] == [[names[0], "expected"], [names[1], "sharp"], ["seeing.pth", "seeing.pth"]]
 
 
 def test_weights_that_cannot_see_say_who_found_the_occlusion_and_show_no_doubt(start: Start, stub: type[Stub]) -> None:
     shown = start("plain.pth").upload(encode(OCCLUDED))
     assert f"These weights cannot find what is missing; the weights “{DEFAULT}” found it" in shown.text()
-    assert shown.component("viewer")["doubt"] is None
+    assert not shown.result["doubt"]
 
 
-def test_a_picture_without_an_occlusion_is_said_to_have_none(start: Start, stub: type[Stub]) -> None:
+def test_where_nothing_is_found_the_brush_is_all_there_is(start: Start, stub: type[Stub]) -> None:
     shown = start("seeing.pth").upload(encode(ROOM))
-    assert "Nothing painted over was found" in shown.text()
+    assert (shown.told["finds"], shown.told["results"], shown.told["source"]) == ([], [], "detected")
+    assert "Nothing is marked, so there is nothing to fill in" in shown.complete().told["error"]
     shown.give_mask(encode(np.zeros((60, 80), np.uint8)))
-    assert "The mask has no white in it" in shown.text()
-    assert not shown.component("viewer")
+    assert (shown.told["results"], shown.told["source"]) == ([], "given")
     assert stub.runs == 0
-    assert "marked as missing" in shown.mark(BOX).press("Complete").text()
+    assert "marked as missing" in shown.mark(BOX).complete().text()
 
 
 def test_a_file_that_is_no_picture_is_named_in_a_sentence(start: Start, stub: type[Stub]) -> None:
     shown = start("seeing.pth").upload(b"this is no picture", name="![x](y) *notes*.jpg")
-    assert shown.app.error[0].value.startswith(r"\!\[x\](y) \*notes\*.jpg")  # shown as it is, never as Markdown
-    assert "![x](y) *notes*.jpg: not a picture. Expected a readable JPEG" in shown.text()
+    assert shown.told["error"].startswith("![x](y) *notes*.jpg: not a picture. Expected a readable JPEG")
+    assert "![x](y)" not in "".join(part.value for part in shown.app.markdown)  # text in the editor, never Markdown
 
 
 def test_a_mask_of_another_size_is_refused_with_both_sizes(start: Start, stub: type[Stub]) -> None:
     shown = start("seeing.pth").upload(encode(OCCLUDED)).give_mask(encode(SQUARE[:30]))
     assert "the mask is 80 x 30, the picture 80 x 60" in shown.text()
-    assert not shown.component("viewer")
+    assert shown.told["rev"] is None
 
 
 def test_weights_that_cannot_be_read_are_named_in_a_sentence(start: Start, tmp_path: Path) -> None:
     (tmp_path / "broken.pth").write_bytes(b"no weights")
     shown = start("broken.pth", "nowhere.pth").upload(encode(OCCLUDED))
     assert "broken.pth: not a plain state dict" in shown.text()
-    shown.app.selectbox[0].select("nowhere.pth").run()
+    next(box for box in shown.app.selectbox if box.label == "Fill").select("nowhere.pth").run()
     assert not shown.app.exception
     assert "nowhere.pth: no such weights" in shown.text()
 
@@ -416,7 +572,7 @@ def test_without_weights_the_page_says_how_to_train(start: Start) -> None:
     shown = start()
     assert "There are no weights yet" in shown.text()
     assert "python train.py" in shown.text()
-    assert not shown.upload(encode(OCCLUDED)).component("viewer")
+    assert not shown.upload(encode(OCCLUDED)).told
 
 
 def test_an_example_is_one_click_and_gives_way_to_an_upload(start: Start, stub: type[Stub]) -> None:
@@ -425,7 +581,7 @@ def test_an_example_is_one_click_and_gives_way_to_an_upload(start: Start, stub: 
     assert names == sorted(path.name for path in (APP.parent / "examples").glob("*.jpg"))
     shown.choose("window.jpg")
     assert "256 × 256 pixels" in shown.text()
-    before, files = np.array(Image.open(APP.parent / "examples" / "window.jpg")), shown.archive("window.zip")
+    before, files = np.array(Image.open(APP.parent / "examples" / "window.jpg")), shown.archive()
     known = files["window_mask.png"] == 0
     assert np.array_equal(files["window_completed.png"][known], before[known])
     assert "80 × 60 pixels" in shown.upload(encode(OCCLUDED)).text()
@@ -438,9 +594,11 @@ def test_a_picture_of_one_pixel_and_a_long_one_are_shown(start: Start, stub: typ
     long = np.random.default_rng(0).integers(100, 256, (2, 4000, 3), dtype=np.uint8)
     long[:, 1000:1500] = 0
     shown = start("seeing.pth").upload(encode(long), name="long.png")
-    assert decode(shown.file("long_completed.png")).shape == long.shape
-    assert preview(shown.component("viewer")["after"]).shape == (1, 1280, 3)
-    assert "Nothing painted over" in shown.upload(encode(long[:1, :1]), name="dot.png").text()
+    assert decode(shown.file()).shape == long.shape
+    assert shown.name == "long_completed.png"
+    assert shown.pictures[f"{shown.result['name']}.0"].shape == (1, 1280, 3)
+    assert not shown.upload(encode(long[:1, :1]), name="dot.png").result
+    assert shown.told["size"] == [1, 1]
 
 
 def test_too_large_a_picture_is_refused_before_it_is_decoded(
@@ -484,7 +642,7 @@ def test_the_page_hands_out_the_very_file_that_the_command_writes(
     with pytest.raises(SystemExit) as ended:
         main()
     assert not ended.value.code
-    assert shown.file("room_completed.png") == (tmp_path / "b.png").read_bytes()
+    assert shown.file() == (tmp_path / "b.png").read_bytes()
     if kind == "16 bits":
         assert "16 bits a channel were reduced to 8" in shown.text()
     if kind == "a transparent part":
@@ -508,14 +666,14 @@ def test_work_is_done_in_turn_and_one_that_fails_stops_none() -> None:
 def test_two_visitors_share_the_network_and_never_their_pictures(start: Start, stub: type[Stub]) -> None:
     first, second = start("seeing.pth"), start("seeing.pth")
     first.upload(encode(OCCLUDED))
-    assert not second.run().component("brush")
+    assert not second.run().told
     second.upload(encode(OCCLUDED[:, ::-1]))
-    one, other = (preview(shown.run().component("brush")["image"]) for shown in (first, second))
+    one, other = (shown.run().pictures["photo"] for shown in (first, second))
     assert np.abs(one.astype(int) - OCCLUDED).mean() < 4
     assert np.abs(other.astype(int) - OCCLUDED[:, ::-1]).mean() < 4
 
 
 def test_uploads_are_never_written(start: Start, stub: type[Stub], tmp_path: Path) -> None:
     before = set(tmp_path.rglob("*"))
-    start("seeing.pth").upload(encode(OCCLUDED)).give_mask(encode(SQUARE)).mark(BOX).press("Complete")
+    start("seeing.pth").upload(encode(OCCLUDED)).give_mask(encode(SQUARE)).mark(BOX).complete()
     assert set(tmp_path.rglob("*")) == before

@@ -3,9 +3,11 @@
 import json
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
+from unittest.mock import MagicMock
 
 import numpy as np
 import pytest
@@ -267,10 +269,12 @@ def test_the_commands_help_names_every_command():
 
 
 def test_app_serves_the_page_beside_the_settings_that_come_with_it(pixelrnn, monkeypatch):
-    called = []
-    monkeypatch.setattr(subprocess, "call", lambda command: called.append(command) or 0)
+    started = MagicMock()
+    started.return_value.__enter__.return_value.wait.return_value = 0
+    monkeypatch.setattr(subprocess, "Popen", started)
+    monkeypatch.setattr(signal, "signal", MagicMock())  # of this process they stay as they are
     assert pixelrnn("app", "--port", 9000, "--weights", "one.pth", "--weights", "two.pth")[0] == 0
-    [command] = called
+    command = started.call_args.args[0]
     script = Path(command[4])
     assert command[1:4] == ["-m", "streamlit", "run"]
     assert (script.parent / ".streamlit" / "config.toml").exists()

@@ -94,6 +94,7 @@ class CompletionOptions:
     seed: int = 0
     temperature: float = 1.0
     guide: Picture | None = None
+    grain: str | float = "auto"
     invert_mask: bool = False
     resize_mask: bool = False
 
@@ -129,6 +130,7 @@ class FileCompleter:
                 seed=options.seed,
                 temperature=options.temperature,
                 guide=options.guide,
+                grain=options.grain,
                 invert_mask=options.invert_mask,
                 resize_mask=options.resize_mask,
                 progress=progress,

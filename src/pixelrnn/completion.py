@@ -15,6 +15,7 @@ from .backends import Backend, open_backend
 from .decode import Picture, read_picture
 from .detection import Detection, Region, detect
 from .errors import PixelRNNError
+from .grain import add_grain, read_grain
 from .image import grow, resize, to_float, to_uint8
 from .masks import Given, as_mask
 from .tiling import WORK_SIDE, cut, fill
@@ -83,6 +84,7 @@ class Completer:
         level: str = "normal",
         invert_mask: bool = False,
         resize_mask: bool = False,
+        grain: str | float = "auto",
     ) -> Completion:
         """Complete one picture.
 
@@ -94,7 +96,9 @@ class Completer:
         completed with what was drawn as their guides. guide: what belongs in the hole, as a coarse picture of
         the whole (a path, a PIL picture or uint8 (h, w, 3)), best 32 to 64 pixels a side. grown: pixels by which what is
         missing is grown. temperature: of the samples, above 0; below 1 they are likelier and more alike. progress: told the
-        share of them that is drawn, in (0, 1]. level: of detection.LEVELS, how sure a find must be.
+        share of them that is drawn, in (0, 1]. level: of detection.LEVELS, how sure a find must be. grain: "auto" gives what is
+        filled in the grain of what lies around it where the photograph has some, "none" leaves it smooth, a number is the
+        grain's standard deviation in grey levels; drawn from `seed`.
         Raises PixelRNNError: unreadable or mis-shaped input, a mask of another size, nothing known, samples where the weights
         take no guide, torch or the sampler is not there, or a guide is given.
         """
@@ -105,6 +109,7 @@ class Completer:
         if samples > 1 and (guide is not None or not self.backend.reads_mask):
             why = "a guide was given" if guide is not None else f"the model {self.name} takes no guide"
             raise PixelRNNError(f"{samples} samples: {why}, so there is one completion. Ask for 1.")
+        strength = read_grain(grain)
         opened = _as_picture(image)
         picture = opened.pixels
         regions: tuple[Region, ...] = ()
@@ -139,6 +144,7 @@ class Completer:
         every, nats = [completed], None
         if samples > 1:
             every, nats = self._samples(picture, missing, completed, samples, seed, temperature, progress)
+        every = [add_grain(one, missing, seed, strength) for one in every]
         if opened.grey:
             for one in every:
                 one[missing] = np.rint(one[missing].mean(axis=1, keepdims=True))

@@ -1,4 +1,7 @@
-"""Many photographs: each is completed in its turn, and what goes wrong with one does not stop the others."""
+"""Many photographs: each is completed in its turn, and what goes wrong with one does not stop the others.
+
+Any of them can be opened in the editor, and what was done there taken in place of what was done without help.
+"""
 
 import html
 import time
@@ -9,77 +12,117 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from ..errors import PixelRNNError
+from . import editor
 from .engine import FILL, READ, Settings, deferred, follow, load, worker
-from .figures import Fill, pack, picture_file, thumbnail
+from .figures import Fill, thumbnail
+from .files import filled_file, pack
 from .intake import Upload
+from .text import plain
 from .worker import Job
 
-THUMBNAIL = 112  # px
+THUMBNAIL = 320  # px, shown at half of that: sharp on fine screens
 STYLE = (
-    ".pixelrnn-row { display: grid; grid-template-columns: 4.5rem 4.5rem 1fr; gap: 0.75rem; align-items: center; }"
-    ".pixelrnn-row img, .pixelrnn-row span { width: 4.5rem; height: 4.5rem; object-fit: cover; border-radius: 0.4rem; }"
-    ".pixelrnn-row span { background: #8883; } .pixelrnn-row div { overflow-wrap: anywhere; font-size: 0.9rem; }"
+    ".pixelrnn-row { display: flex; flex-wrap: wrap; gap: 0.75rem; align-items: center; }"
+    ".pixelrnn-row img, .pixelrnn-row span { width: 160px; height: 120px; object-fit: cover; border-radius: 0.4rem; }"
+    ".pixelrnn-row span { background: #8883; }"
+    ".pixelrnn-row div { flex: 1 1 10rem; overflow-wrap: anywhere; font-size: 0.9rem; }"
 )
+FILTERS = {"all": "All", "found": "Something found", "nothing": "Nothing found", "failed": "Failed"}
 
 
 @dataclass(frozen=True)
 class Row:
-    """What became of one file."""
+    """What became of one file; kind: of FILTERS, or "waiting"."""
 
+    kind: str
     status: str
     before: str = ""  # data URLs
     after: str = ""
     fill: Fill | None = None  # None where there is nothing to hand out
-    failed: bool = False
+    settings: Settings | None = None  # by which it was completed; None where that was by hand
 
 
-def show(uploads: list[Upload], settings: Settings) -> None:
-    """Complete them all, show them in a table as they come, and hand them out together."""
-    completer = load(str(settings.path), settings.changed)
+def show(uploads: list[Upload], settings: Settings, weights: dict[str, str]) -> None:
+    """Complete them all, show them as they come, and hand them out together; or the one that was opened."""
     state = st.session_state
-    rows: dict[object, Row] = state.setdefault("batch", {})
-    keys = [(upload.key, settings) for upload in uploads]
-    state.batch = rows = {key: row for key, row in rows.items() if key in keys}  # files that were taken away, other settings
-    bar, files = st.empty(), st.container()
-    with st.container(border=True):
-        places = [st.empty() for _ in uploads]
-    for place, upload, key in zip(places, uploads, keys, strict=True):
-        _show(place, upload.name, rows.get(key) or Row("waiting"))
-    for number, (place, upload, key) in enumerate(zip(places, uploads, keys, strict=True)):
-        if key in rows:
-            continue
-
-        def work(job: Job, upload: Upload = upload) -> Row:
-            job.stage = READ
-            picture = upload.decode()
-            before = thumbnail(picture.pixels, THUMBNAIL)
-            job.stage = FILL
-            start = time.perf_counter()
-            result = completer(picture, samples=settings.samples, seed=settings.seed, level=settings.level)
-            seconds = time.perf_counter() - start
-            if not result.mask.any():
-                return Row("nothing painted over was found: left as it is", before)
-            status = f"{100 * result.mask.mean():.3g}% filled in, {seconds:.1f} s"
-            return Row(status, before, thumbnail(result.image, THUMBNAIL), Fill.of(result))
-
-        job = worker().submit(work)
-        follow(job, bar, lambda: False, number / len(uploads), 1 / len(uploads), f"{number + 1} of {len(uploads)}: ")
-        try:
-            rows[key] = job.result()
-        except PixelRNNError as error:
-            rows[key] = Row(str(error), failed=True)
-        _show(place, upload.name, rows[key])
+    opened = next((upload for upload in uploads if upload.key == state.get("opened")), None)
+    if opened is not None:
+        _show_one(opened, settings, weights)
+        return
+    rows: dict[str, Row] = state.setdefault("batch", {})
+    keys = [upload.key for upload in uploads]
+    state.batch = rows = {key: row for key, row in rows.items() if key in keys and row.settings in (None, settings)}
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        files = st.container(width="content")
+        choose_weights(weights)
+    bar = st.empty()
+    wanted = st.segmented_control("Show", list(FILTERS), default="all", format_func=FILTERS.__getitem__) or "all"
+    shown = [(upload, *_place(upload, rows, wanted)) for upload in uploads]
+    for number, (upload, about, buttons) in enumerate(shown):
+        if upload.key not in rows:
+            rows[upload.key] = _complete(upload, settings, bar, number, len(uploads))
+            if about is not None and wanted in ("all", rows[upload.key].kind):
+                _draw(about, upload, rows[upload.key])
+        if buttons is not None and wanted in ("all", rows[upload.key].kind):
+            _offer(buttons, upload, rows[upload.key])
     bar.empty()
-    _hand_out(files, [(upload, rows[key]) for upload, key in zip(uploads, keys, strict=True)])
+    _hand_out(files, [(upload, rows[upload.key]) for upload in uploads])
+
+
+def choose_weights(weights: dict[str, str]) -> None:
+    """The weights for all photographs of this visit."""
+    state = st.session_state
+    names = list(weights)
+    chosen = st.selectbox("Fill", names, names.index(state.weights), format_func=weights.__getitem__, width=220)
+    if chosen != state.weights:
+        state.weights = chosen
+        st.rerun()
+
+
+def _place(upload: Upload, rows: dict[str, Row], wanted: str) -> tuple[DeltaGenerator | None, DeltaGenerator | None]:
+    """Room for a row and for its buttons; none where it is filtered out."""
+    row = rows.get(upload.key) or Row("waiting", "waiting")
+    if wanted not in ("all", row.kind) and row.kind != "waiting":
+        return None, None
+    with st.container(border=row.kind != "waiting" or wanted == "all"):
+        about, buttons = st.empty(), st.container(horizontal=True)
+    if wanted in ("all", row.kind):
+        _draw(about, upload, row)
+    return about, buttons
+
+
+def _complete(upload: Upload, settings: Settings, bar: DeltaGenerator, number: int, count: int) -> Row:
+    completer = load(str(settings.path), settings.changed)
+
+    def work(job: Job) -> Row:
+        job.stage = READ
+        picture = upload.decode()
+        before = thumbnail(picture.pixels, THUMBNAIL)
+        job.stage = FILL
+        start = time.perf_counter()
+        result = completer(picture, **settings.drawn)
+        seconds = time.perf_counter() - start
+        if not result.mask.any():
+            return Row("nothing", "nothing painted over was found: left as it is", before, settings=settings)
+        status = f"{100 * result.mask.mean():.3g}% filled in, {seconds:.1f} s"
+        return Row("found", status, before, thumbnail(result.image, THUMBNAIL), Fill.of(result), settings)
+
+    job = worker().submit(work)
+    follow(job, bar, lambda: False, number / count, 1 / count, f"{number + 1} of {count}: ")
+    try:
+        row: Row = job.result()
+    except PixelRNNError as error:
+        return Row("failed", str(error), settings=settings)
+    return row
 
 
 def _hand_out(place: DeltaGenerator, rows: list[tuple[Upload, Row]]) -> None:
     ready = [(upload, row.fill) for upload, row in rows if row.fill]
-    failed = sum(row.failed for _, row in rows)
+    failed = sum(row.kind == "failed" for _, row in rows)
 
     def archive() -> bytes:
         used: Counter[str] = Counter()
-        return pack((_free(upload.stem, used), picture_file(upload.decode(), fill)) for upload, fill in ready)
+        return pack((_free(upload.stem, used), filled_file(upload, fill)) for upload, fill in ready)
 
     with place, st.container(horizontal=True, vertical_alignment="center"):
         if ready:
@@ -96,13 +139,55 @@ def _free(stem: str, used: Counter[str]) -> str:
     return f"{stem}_completed.png" if used[stem] == 1 else f"{stem}_completed_{used[stem]}.png"
 
 
-def _show(place: DeltaGenerator, name: str, row: Row) -> None:
+def _draw(place: DeltaGenerator, upload: Upload, row: Row) -> None:
     pictures = [
         f'<img src="{url}" alt="{about}">' if url else "<span></span>"
         for url, about in ((row.before, "uploaded"), (row.after, "completed"))
     ]
-    mark = "✕" if row.failed else "✓" if row.fill else ""
+    mark = "✕" if row.kind == "failed" else "✓" if row.fill else ""
     place.html(
-        f"<style>{STYLE}</style><div class='pixelrnn-row{' failed' if row.failed else ''}'>{''.join(pictures)}"
-        f"<div><b>{html.escape(name)}</b><br>{mark} {html.escape(row.status)}</div></div>"
+        f"<style>{STYLE}</style><div class='pixelrnn-row {row.kind}'>{''.join(pictures)}"
+        f"<div><b>{html.escape(upload.name)}</b><br>{mark} {html.escape(row.status)}</div></div>"
     )
+
+
+def _offer(place: DeltaGenerator, upload: Upload, row: Row) -> None:
+    """What can be done with a row."""
+    state, key = st.session_state, upload.key
+
+    def redo() -> None:
+        state.batch.pop(key, None)
+
+    with place:
+        if row.kind != "failed":
+            st.button("Open", key=f"open {key}", on_click=lambda: state.update(opened=key), icon=":material/edit:")
+        if row.kind == "failed" or row.settings is None:
+            about = "Complete it without help again."
+            st.button("Redo", key=f"redo {key}", on_click=redo, icon=":material/refresh:", help=about)
+        if fill := row.fill:
+            make, name = deferred(lambda: filled_file(upload, fill)), f"{upload.stem}_completed.png"
+            icon = ":material/download:"
+            st.download_button("Download", make, name, "image/png", key=f"file {key}", on_click="ignore", icon=icon)
+
+
+def _show_one(upload: Upload, settings: Settings, weights: dict[str, str]) -> None:
+    """The editor over one of many, with the way back."""
+    state = st.session_state
+
+    def back() -> None:
+        state.opened = None
+
+    def accept() -> None:
+        state.opened = None
+        if (done := editor.done_here(upload, settings)) is not None:
+            before, (pixels, filled) = done
+            fill = Fill.of_picture(pixels, filled)
+            status = f"{100 * filled.mean():.3g}% filled in, in the editor"
+            state.batch[upload.key] = Row("found", status, thumbnail(before, THUMBNAIL), thumbnail(pixels, THUMBNAIL), fill)
+
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.button("All photographs", on_click=back, icon=":material/arrow_back:")
+        about = "Take what is shown as the result in place of what was completed without help."
+        st.button("Use this result", on_click=accept, icon=":material/check:", type="primary", help=about)
+        st.markdown(f"**{plain(upload.name)}**")
+    editor.show(upload, settings, weights)

@@ -9,27 +9,48 @@ from typing import Any
 import streamlit as st
 
 from ..completion import Completer
+from .shelf import Shelf
 from .worker import Job, Worker
 
 PATIENCE = 0.6  # s, how long a bar is not worth showing
-STAGES = {"": 0.0, "Reading the picture": 0.1, "Looking for what is missing": 0.25, "Filling it in": 0.5, "Drawing": 0.9}
-READ, LOOK, FILL, DRAW = list(STAGES)[1:]
+STAGES = {  # of a job, and how far it is then
+    "": 0.0,
+    "Reading the picture": 0.1,
+    "Looking for what is missing": 0.25,
+    "Filling it in": 0.5,
+    "Drawing": 0.9,
+    "Writing the file": 0.5,
+}
+READ, LOOK, FILL, DRAW, WRITE = list(STAGES)[1:]
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How to complete: weights by path and time of change, and, where they draw samples, how many and from which seed."""
+    """How to complete: weights by name, path and time of change, and, where they draw samples, how many and from which seed."""
 
+    name: str  # a bundled one, or a path
     path: Path
     changed: int
     samples: int = 1
     seed: int = 0
     level: str = "normal"  # of detection.LEVELS
+    grain: str = "auto"  # of Completer
+
+    @property
+    def drawn(self) -> dict[str, Any]:
+        """How a Completer is to fill."""
+        samples = {"samples": self.samples, "seed": self.seed} if self.samples > 1 else {"seed": self.seed}
+        return {**samples, "level": self.level, "grain": self.grain}
 
 
 @st.cache_resource(show_spinner=False)
 def worker() -> Worker:
     return Worker()
+
+
+@st.cache_resource(show_spinner=False)
+def shelf() -> Shelf:
+    return Shelf()
 
 
 @st.cache_resource(show_spinner=False, max_entries=4)

@@ -1,14 +1,11 @@
-"""What a visit keeps of a photograph, as the pictures that the page shows and the files that it hands out.
+"""What a visit keeps of a photograph, and the pictures of it that the page shows.
 
-No full-size array is kept: previews for the browser, packed masks, and the colours of the missing pixels alone. The photograph
-itself is decoded anew for a file to download.
+No full-size array is kept here: previews for the browser, packed masks, and the colours of the missing pixels alone.
 """
 
 import base64
 import hashlib
 import io
-import zipfile
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,13 +13,12 @@ from PIL import Image
 
 from ..completion import Completion
 from ..decode import Picture
-from ..detection import Detection
-from ..encode import encode_image
-from ..image import paste_known, resize
-from ..tiling import Box
+from ..detection import LEVELS, Detection
+from ..image import resize
+from ..tiling import Box, any_of
 
-BRUSH_SIDE = 768  # the brush is sent again at every stroke; a larger preview would make strokes slow
-PREVIEW_SIDE = 1280
+PREVIEW_SIDE = 1280  # pixels of what is shown of a whole photograph; what is enlarged is cut out anew, see crop
+CROP_SIDE = 2048  # pixels, the largest cutting
 MOST_FINDS = 12  # are offered to be taken or left, the surest
 HEAT = np.array([[0, 0, 4], [87, 16, 110], [188, 55, 84], [249, 142, 9], [252, 255, 164]])  # dark to bright
 
@@ -52,7 +48,7 @@ class Find:
     mask: PackedMask  # of the box's size
     taken: bool  # without being asked
     confidence: float
-    tint: str  # data URL of a PNG of the box, white where missing, else transparent
+    tint: bytes  # a PNG of the box, white where missing, else transparent
 
 
 @dataclass(frozen=True)
@@ -62,8 +58,9 @@ class Found:
     revision: str  # names both
     mask: PackedMask
     source: str  # see Completion.mask_source
-    photograph: str  # data URL of a JPEG
-    tint: str  # data URL of a PNG, white where missing, else transparent
+    sure: bool  # so that it is filled in without being asked
+    photograph: bytes  # a JPEG
+    tint: bytes  # a PNG, white where missing, else transparent
     finds: tuple[Find, ...] = ()
 
     @property
@@ -76,7 +73,7 @@ class Fill:
     """What a completion adds to a photograph, from which its files are made."""
 
     mask: PackedMask
-    holes: tuple[np.ndarray, ...]  # per candidate, uint8 (N, 3), the colours of the N missing pixels
+    holes: tuple[np.ndarray, ...]  # per sample, uint8 (N, 3), the colours of the N missing pixels
     deviations: np.ndarray | None  # uint8 (N,), their standard deviations in grey levels; None where the network has none
 
     @classmethod
@@ -86,12 +83,16 @@ class Fill:
             deviations = np.rint(np.clip(result.uncertainty[result.mask] * 255, 0, 255)).astype(np.uint8)
         return cls(PackedMask.of(result.mask), tuple(sample[result.mask] for sample in result.samples), deviations)
 
-    def apply(self, picture: np.ndarray, candidate: int = 0) -> np.ndarray:
-        """A candidate at full size; `picture` is what was completed, uint8 (H, W, 3), whose known pixels it keeps."""
-        mask = self.mask.unpack()
-        filled = np.zeros_like(picture)
-        filled[mask] = self.holes[candidate]
-        return paste_known(picture, filled, mask)
+    @classmethod
+    def of_picture(cls, pixels: np.ndarray, filled: np.ndarray) -> "Fill":
+        """Of a finished picture, and where it was filled, bool (H, W)."""
+        return cls(PackedMask.of(filled), (pixels[filled],), None)
+
+    def apply(self, picture: np.ndarray, sample: int = 0) -> np.ndarray:
+        """A sample at full size; `picture` is what was completed, uint8 (H, W, 3), whose known pixels it keeps."""
+        filled = picture.copy()
+        filled[self.mask.unpack()] = self.holes[sample]
+        return filled
 
 
 @dataclass(frozen=True)
@@ -100,10 +101,9 @@ class Completed:
 
     fill: Fill
     source: str  # see Completion.mask_source
-    likelihoods: tuple[float, ...] | None  # per candidate, nats per missing pixel
-    before: str  # data URLs of JPEG
-    after: tuple[str, ...]
-    doubt: str | None  # the uncertainty from dark to bright, known pixels in dim grey
+    likelihoods: tuple[float, ...] | None  # per sample, nats per missing pixel
+    after: tuple[bytes, ...]  # JPEG, per sample
+    doubt: bytes | None  # the uncertainty from dark to bright, known pixels in dim grey
     largest: int  # standard deviation, in grey levels of 255, which is the brightest in `doubt`
     share: float  # of the picture, missing
     seconds: float
@@ -111,51 +111,55 @@ class Completed:
 
 
 def found(picture: np.ndarray, mask: np.ndarray, source: str, name: str, detection: Detection | None = None) -> Found:
-    """What the brush starts from; picture uint8 (H, W, 3), mask bool (H, W); `name` tells this photograph from others.
+    """What the editor starts from; picture uint8 (H, W, 3), mask bool (H, W); `name` tells this photograph from others.
     detection: where the mask is of what was found."""
     packed = PackedMask.of(mask)
-    scale = min(1, BRUSH_SIDE / max(mask.shape))
+    scale = min(1, PREVIEW_SIDE / max(mask.shape))
     finds = () if detection is None else _finds(detection, scale)
     boxes = repr([(one.box, one.taken) for one in finds])
     revision = hashlib.sha256(name.encode() + packed.bits + boxes.encode()).hexdigest()[:16]
-    photograph = data_url(resize(picture, *_fit(mask.shape, BRUSH_SIDE)), quality=88)
-    return Found(revision, packed, source, photograph, _tint(mask, scale), finds)
+    sure = detection is None or all(one.confidence >= LEVELS["strict"] for one in detection.kept)
+    photograph = jpeg(_small(picture, *_fit(mask.shape, PREVIEW_SIDE)))
+    return Found(revision, packed, source, sure, photograph, _tint(mask, scale), finds)
 
 
 def _finds(detection: Detection, scale: float) -> tuple[Find, ...]:
     """The surest regions, their tints reduced by `scale`."""
     shown = detection.regions[:MOST_FINDS]
-    tints = [_tint(one.tinted, scale) for one in shown]
-    sure = [one.confidence >= detection.threshold for one in shown]
+    masks = [PackedMask.of(one.tinted) for one in shown]
+    taken = [one.confidence >= detection.threshold for one in shown]
     return tuple(
-        Find(one.box, PackedMask.of(one.tinted), taken, one.confidence, tint)
-        for one, taken, tint in zip(shown, sure, tints, strict=True)
+        Find(one.box, mask, sure, one.confidence, _tint(one.tinted, scale))
+        for one, mask, sure in zip(shown, masks, taken, strict=True)
     )
 
 
-def _tint(mask: np.ndarray, scale: float) -> str:
-    """A mask, reduced, as the data URL of a PNG, white where it is True and else transparent."""
+def _tint(mask: np.ndarray, scale: float) -> bytes:
+    """A mask, reduced, as a PNG, white where it is True and else transparent."""
     height, width = (max(1, round(side * scale)) for side in mask.shape)
-    small = resize(mask, width, height)
+    small = _small_mask(mask, width, height)
     tint = Image.fromarray(np.stack([np.full_like(small, True), small], axis=2).astype(np.uint8) * np.uint8(255))  # mode LA
-    return f"data:image/png;base64,{base64.b64encode(encode(tint)).decode()}"
+    buffer = io.BytesIO()
+    tint.save(buffer, "PNG", compress_level=1)
+    return buffer.getvalue()
 
 
 def completed(picture: Picture, result: Completion, seconds: float) -> Completed:
     """What is kept of `result`, which completed `picture` in `seconds`."""
     size = _fit(result.mask.shape, PREVIEW_SIDE)
-    before, doubt, largest = resize(picture.pixels, *size), None, 0.0
+    doubt, largest = None, 0.0
     if result.uncertainty is not None:
         largest = float(result.uncertainty.max())
-        level = np.asarray(Image.fromarray(result.uncertainty / max(largest, 1e-6)).resize(size))
+        levels = (result.uncertainty * np.float32(255 / max(largest, 1e-6))).astype(np.uint8)
+        level = _small(levels, *size) / 255
         heat = np.stack([np.interp(level, np.linspace(0, 1, len(HEAT)), HEAT[:, channel]) for channel in range(3)], axis=2)
-        doubt = data_url(np.where(resize(result.mask, *size)[..., None], heat, before.mean(2, keepdims=True) * 0.35))
+        dim = _small(picture.pixels, *size).mean(2, keepdims=True) * 0.35
+        doubt = jpeg(np.where(_small_mask(result.mask, *size)[..., None], heat, dim))
     return Completed(
         fill=Fill.of(result),
         source=result.mask_source,
         likelihoods=None if result.log_likelihood is None else tuple(result.log_likelihood),
-        before=data_url(before),
-        after=tuple(data_url(resize(sample, *size)) for sample in result.samples),
+        after=tuple(jpeg(_small(sample, *size)) for sample in result.samples),
         doubt=doubt,
         largest=round(largest * 255),
         share=float(result.mask.mean()),
@@ -164,53 +168,39 @@ def completed(picture: Picture, result: Completion, seconds: float) -> Completed
     )
 
 
-def picture_file(picture: Picture, fill: Fill, candidate: int = 0) -> bytes:
-    """A candidate at full size as PNG, with all that the photograph's file says besides, as the command writes it."""
-    return encode_image(fill.apply(picture.pixels, candidate), ".png", picture, fill.mask.unpack())
-
-
-def zip_file(picture: Picture, fill: Fill, stem: str) -> bytes:
-    """Every candidate, the mask and the uncertainty (in grey levels), as PNG in a ZIP."""
-    mask = fill.mask.unpack()
-    names = [f"{stem}_completed.png", *(f"{stem}_completed_{number}.png" for number in range(2, len(fill.holes) + 1))]
-    files = {name: picture_file(picture, fill, candidate) for candidate, name in enumerate(names)}
-    files[f"{stem}_mask.png"] = encode_image(mask)
-    if fill.deviations is not None:
-        deviation = np.zeros(mask.shape, np.uint8)
-        deviation[mask] = fill.deviations
-        files[f"{stem}_uncertainty.png"] = encode_image(deviation)
-    return pack(files.items())
-
-
-def pack(files: Iterable[tuple[str, bytes]]) -> bytes:
-    """Files by name, which are compressed already, as a ZIP."""
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
-        for name, data in files:
-            archive.writestr(name, data)
-    return buffer.getvalue()
+def crop(pixels: np.ndarray, left: int, top: int, width: int, height: int, most: int) -> bytes:
+    """A part of uint8 (H, W, 3), as far as there is one, as a JPEG brought to `most` pixels across where it is wider."""
+    left, top = (min(max(0, start), side - 1) for start, side in ((left, pixels.shape[1]), (top, pixels.shape[0])))
+    part = np.ascontiguousarray(pixels[top : top + max(1, height), left : left + max(1, width)])
+    return jpeg(resize(part, *_fit(part.shape[:2], max(1, min(most, CROP_SIDE)), axis=1)))
 
 
 def thumbnail(picture: np.ndarray, side: int) -> str:
     """uint8 (H, W, 3) as a data URL of at most `side` pixels."""
-    return data_url(resize(picture, *_fit(picture.shape[:2], side)), quality=85)
+    small = _small(picture, *_fit(picture.shape[:2], side))
+    return f"data:image/jpeg;base64,{base64.b64encode(jpeg(small, 85)).decode()}"
 
 
-def data_url(pixels: np.ndarray, quality: int = 92) -> str:
-    """(H, W, 3) of values 0 to 255 as a data URL of a JPEG."""
+def jpeg(pixels: np.ndarray, quality: int = 90) -> bytes:
+    """(H, W, 3) of values 0 to 255."""
     buffer = io.BytesIO()
     Image.fromarray(pixels.astype(np.uint8)).save(buffer, "JPEG", quality=quality, subsampling=0)
-    return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
-
-
-def encode(picture: Image.Image) -> bytes:
-    """A PNG; the smallest one of a large photograph would take four times as long as this, which is a fifth larger."""
-    buffer = io.BytesIO()
-    picture.save(buffer, "PNG", compress_level=1)
     return buffer.getvalue()
 
 
-def _fit(shape: tuple[int, ...], side: int) -> tuple[int, int]:
-    """Width and height of a (height, width) shape brought to at most `side`."""
-    shrink = max(1, shape[0] / side, shape[1] / side)
+def _small(picture: np.ndarray, width: int, height: int) -> np.ndarray:
+    """uint8 (H, W, 3) or (H, W) reduced to be looked at: in a quarter of the time that image.resize takes."""
+    if picture.shape[:2] == (height, width):
+        return picture
+    return np.asarray(Image.fromarray(picture).resize((width, height), Image.Resampling.BICUBIC, reducing_gap=1.0))
+
+
+def _small_mask(mask: np.ndarray, width: int, height: int) -> np.ndarray:
+    """The same of a mask, bool (H, W), of which no missing pixel is lost."""
+    return resize(any_of(mask, max(1, min(mask.shape[0] // height, mask.shape[1] // width))), width, height)
+
+
+def _fit(shape: tuple[int, ...], side: int, axis: int | None = None) -> tuple[int, int]:
+    """Width and height of a (height, width) shape brought to at most `side`, either or that of `axis`."""
+    shrink = max(1, max(shape) / side if axis is None else shape[axis] / side)
     return max(1, round(shape[1] / shrink)), max(1, round(shape[0] / shrink))

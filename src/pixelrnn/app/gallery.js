@@ -10,18 +10,22 @@ export default function ({ parentElement: root, data, setStateValue }) {
     button.onclick = () => setStateValue("chosen", { name, time: Date.now() });
     return button;
   }));
+  root.querySelector(".camera input").onchange = ({ target }) => { upload([...target.files]); target.value = ""; };
   document.addEventListener("paste", paste);
   return () => document.removeEventListener("paste", paste);
 }
 
-// a picture on the clipboard goes where an upload goes, with the same limits
+// a picture on the clipboard, or of the camera, goes where an upload goes, with the same limits
 function paste(event) {
-  const files = [...(event.clipboardData?.files ?? [])].filter((file) => file.type.startsWith("image/"));
-  const input = document.querySelector("input[type=file]");
-  if (!files.length || !input) return;
+  if (upload([...(event.clipboardData?.files ?? [])].filter((file) => file.type.startsWith("image/")))) event.preventDefault();
+}
+
+function upload(files) {
+  const input = document.querySelector("[data-testid=stFileUploader] input[type=file]");
+  if (!files.length || !input) return false;
   const transfer = new DataTransfer();
   files.forEach((file) => transfer.items.add(file));
   input.files = transfer.files;
   input.dispatchEvent(new Event("change", { bubbles: true }));
-  event.preventDefault();
+  return true;
 }

@@ -11,7 +11,7 @@ from PIL import Image
 from ..detection import LEVELS
 from ..errors import PixelRNNError
 from ..weights import DEFAULT, EXPECTED, SHARP, bundled_weights, find_weights
-from . import batch, single
+from . import batch, editor
 from .engine import Settings, load
 from .gallery import choose_example, example
 from .intake import TYPES, Upload
@@ -20,7 +20,7 @@ from .text import HOW_IT_WORKS, INTRODUCTION, NO_WEIGHTS, PRIVACY, plain
 TRAINED = (Path("outputs"), Path("/kaggle/working"))  # where training leaves its weights
 PAGE_WIDTH = 1240
 MAX_FILES = 100
-LABELS = {SHARP: "Sharp", EXPECTED: "Expected: least error"}
+SHORT = {SHARP: "sharp", EXPECTED: "expected"}  # of bedrooms-sharp and bedrooms-expected
 
 
 def main(home: Path) -> None:
@@ -33,17 +33,21 @@ def main(home: Path) -> None:
             if st.button("How it works", icon=":material/help:"):
                 _explain(home / "MODEL_CARD.md")
         pictures, loading = _choose_pictures(home / "examples"), st.empty()
+        weights = _offered_weights()
         try:
-            with loading, st.spinner("Loading the network …"), options:
-                settings = _choose_settings()
-            if settings is None:
+            if not weights:
                 st.warning(NO_WEIGHTS)
-            elif len(pictures) == 1:
-                single.show(pictures[0], settings)
+                return
+            with loading, st.spinner("Loading the network …"), options:
+                settings = _choose_settings(weights)
+            if len(pictures) == 1:
+                editor.show(pictures[0], settings, weights)
             elif pictures:
-                batch.show(pictures, settings)
+                batch.show(pictures, settings, weights)
         except PixelRNNError as error:
             st.error(plain(str(error)))
+            if weights and len(weights) > 1:
+                batch.choose_weights(weights)
 
 
 def _icon() -> Image.Image:
@@ -54,8 +58,8 @@ def _icon() -> Image.Image:
     return Image.fromarray(icon)
 
 
-def _choose_settings() -> Settings | None:
-    """Weights, a bundled name or a file, and what they offer; None where there are no weights. Raises PixelRNNError."""
+def _offered_weights() -> dict[str, str]:
+    """Weights that can be chosen, bundled names and files, and how they are called."""
     parser = argparse.ArgumentParser(allow_abbrev=False, add_help=False)
     parser.add_argument("--weights", nargs="*", action="extend", default=[])
     named = parser.parse_known_args(sys.argv[1:])[0].weights
@@ -63,28 +67,32 @@ def _choose_settings() -> Settings | None:
     trained = [str(path) for path in files if path.suffix in (".safetensors", ".pth")]
     bundled = bundled_weights()
     offered = list(dict.fromkeys([*bundled, *trained, *named]))
-    if not offered:
-        return None
-    wanted = named[0] if named else DEFAULT
-    first = offered.index(wanted) if wanted in offered else 0
-    labels = {name: LABELS.get(name, name) if name in bundled else _short(Path(name)) for name in offered}
-    clear = {name: label if list(labels.values()).count(label) == 1 else name for name, label in labels.items()}
-    about = "Sharp looks more like a photograph. Expected has the least error on average, and is softer."
-    chosen = st.selectbox("How to fill (weights)", offered, first, format_func=lambda name: clear[name], help=about)
-    if chosen not in bundled:
-        st.caption(plain(chosen))
-    path = find_weights(chosen)
+    labels = {name: SHORT.get(name, name) if name in bundled else _short(Path(name)) for name in offered}
+    if offered and "weights" not in st.session_state:
+        wanted = named[0] if named else DEFAULT
+        st.session_state.weights = wanted if wanted in offered else offered[0]
+    return {name: label if list(labels.values()).count(label) == 1 else name for name, label in labels.items()}
+
+
+def _choose_settings(weights: dict[str, str]) -> Settings:
+    """What the chosen weights offer. Raises PixelRNNError."""
+    state = st.session_state
+    if state.weights not in weights:
+        state.weights = next(iter(weights))
+    path = find_weights(state.weights)
     changed = path.stat().st_mtime_ns
     samples, seed = 1, 0
     if load(str(path), changed).can_sample:
-        about = "How many different completions to draw, to choose from."
-        samples = st.slider("Number of candidates", 1, 8, 1, help=about)
-        about = "Another number, other candidates; the same number, the same ones."
+        about = "How many different results to draw, to choose from."
+        samples = st.slider("Number of samples", 1, 8, 1, help=about)
+        about = "Another number, other samples and other grain; the same number, the same ones."
         seed = int(st.number_input("Seed", 0, 2**31 - 1, 0, help=about))
     about = "Strict alters next to nothing in vain. Eager misses next to nothing, and finds more that is none."
     level = st.selectbox("What counts as painted over", list(LEVELS), 1, format_func=str.capitalize, help=about)
+    about = "What is filled in gets the noise of what lies around it, where the photograph has some."
+    grain = st.toggle("Grain", True, help=about)
     st.caption(PRIVACY)
-    return Settings(path, changed, samples, seed, level)
+    return Settings(state.weights, path, changed, samples, seed, level, "auto" if grain else "none")
 
 
 def _short(path: Path) -> str:

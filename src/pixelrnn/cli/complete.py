@@ -58,8 +58,15 @@ def complete(
             "so on; needs torch. 1 is the expected completion, which is not drawn.",
         ),
     ] = 1,
-    seed: Annotated[int, typer.Option(help="Of the samples: the same one draws the same again.")] = 0,
+    seed: Annotated[int, typer.Option(help="Of the samples and the grain: the same one draws the same again.")] = 0,
     temperature: Annotated[float, typer.Option(help="Of the samples: below 1 likelier ones, and more alike.")] = 1.0,
+    grain: Annotated[
+        str,
+        typer.Option(
+            help="Noise for what is filled in: auto as around it, where the photograph has some; none; or its strength in grey "
+            "levels."
+        ),
+    ] = "auto",
     kind: Annotated[
         str, typer.Option("--format", help="Of outputs that are not named: png, jpg, webp, or same, as the picture's.")
     ] = "png",
@@ -107,6 +114,7 @@ def complete(
         samples=samples,
         seed=seed,
         temperature=temperature,
+        grain=grain,
         guide=None if guide is None else read_picture(guide),
         invert_mask=invert_mask,
         resize_mask=resize_mask,

@@ -17,6 +17,7 @@ def page(
     address: Annotated[str, typer.Option(help="0.0.0.0 opens the page to the network.")] = "localhost",
 ) -> None:
     """Serve the page on which pictures are uploaded, marked and completed."""
+    import signal
     import subprocess
     from importlib.util import find_spec
 
@@ -27,4 +28,12 @@ def page(
     server = ["--server.port", str(port), "--server.address", address]
     offered = [word for name in weights or [] for word in ("--weights", name)]
     command = [sys.executable, "-m", "streamlit", "run", str(home / "app.py"), *server, "--", *offered]
-    raise typer.Exit(subprocess.call(command))
+    with subprocess.Popen(command) as served:
+        # what ends this is to end the server as well, which would hold the port
+        signal.signal(signal.SIGTERM, lambda number, frame: served.terminate())
+        try:
+            status = served.wait()
+        except KeyboardInterrupt:
+            served.terminate()
+            status = served.wait()
+    raise typer.Exit(status if status >= 0 else 128 - status)

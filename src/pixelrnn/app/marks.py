@@ -1,4 +1,4 @@
-"""The brush: the photograph with what is missing tinted, to be marked by hand; and the marks as a mask.
+"""Marks, which are what is done on the editor to say what is missing, as data and as a mask.
 
 A mark is a dict with a `tool`: "brush" or "eraser" with a `radius` and `points` [x, y, x, y, ...], "box" with the `points` of
 two corners, "find" with the `number` of something that was found, which is taken if it was left and else left, "clear", or
@@ -9,44 +9,13 @@ import math
 from typing import Any
 
 import numpy as np
-import streamlit as st
 from PIL import Image, ImageDraw
 
 from ..errors import PixelRNNError
-from .components import define
 from .figures import Find
 
 Mark = dict[str, Any]
 MAX_MARKS, MAX_NUMBERS = 2000, 400_000  # far more than a hand makes
-_component = define("brush")
-
-
-def brush(revision: str, size: tuple[int, int], photograph: str, found: str, finds: tuple[Find, ...] = ()) -> list[Mark]:
-    """Show the brush and give the marks made on it so far, oldest first.
-
-    revision: names the photograph and what was found in it; another one starts without marks. size: width and height in pixels.
-    photograph: data URL of a preview. found: data URL of a preview of the mask, white where missing, else transparent.
-    finds: what can be taken or left with a tap. Raises PixelRNNError for marks that no brush makes.
-    """
-    state, key = st.session_state, "brush"
-    kept: dict[str, Any] = state.get("marks", {})
-    marks: list[Mark] = kept["marks"] if kept.get("rev") == revision else []
-    offered = [
-        {
-            "box": [one.box.left, one.box.top, *one.box.size],
-            "taken": one.taken,
-            "sure": round(100 * one.confidence),
-            "tint": one.tint,
-        }
-        for one in finds
-    ]
-    shown = {"width": size[0], "height": size[1], "image": photograph, "found": found, "finds": offered}
-    data = {"rev": revision, "marks": marks, **shown}
-    sent = _component(key=key, data=data, default={"marks": None}, on_marks_change=lambda: None).marks
-    if sent and sent.get("rev") == revision:  # else it is of the photograph before
-        marks = _checked(sent.get("marks"), max(size), len(finds))
-    state.marks = {"rev": revision, "marks": marks}
-    return marks
 
 
 def draw_marks(found: np.ndarray, marks: list[Mark], finds: tuple[Find, ...] = ()) -> np.ndarray:
@@ -79,8 +48,9 @@ def draw_marks(found: np.ndarray, marks: list[Mark], finds: tuple[Find, ...] = (
     return np.asarray(canvas) > 0
 
 
-def _checked(marks: object, side: int, finds: int) -> list[Mark]:
-    """Marks as a browser sent them, which may be anything."""
+def check_marks(marks: object, side: int, finds: int) -> list[Mark]:
+    """Marks as a browser sent them, which may be anything; `side`: the photograph's longer one, `finds`: how many there are.
+    Raises PixelRNNError."""
 
     def is_number(value: object) -> bool:
         return isinstance(value, (int, float)) and math.isfinite(value) and abs(value) <= 10 * side
