@@ -10,6 +10,8 @@ import urllib.request
 
 import pytest
 
+from running import heed_ctrl_c
+
 
 def answers(port: int) -> bool:
     try:
@@ -26,7 +28,9 @@ def test_a_signal_to_the_command_ends_the_server_that_it_started(number: signal.
         port = free.getsockname()[1]
     environment = os.environ | {"STREAMLIT_SERVER_HEADLESS": "true"}
     command = [sys.executable, "-m", "pixelrnn", "app", "--port", str(port)]
-    with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, start_new_session=True) as process:
+    with subprocess.Popen(
+        command, env=environment, stdout=subprocess.DEVNULL, start_new_session=True, preexec_fn=heed_ctrl_c
+    ) as process:
         try:
             deadline = time.monotonic() + 60
             while not answers(port):

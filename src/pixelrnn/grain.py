@@ -21,7 +21,7 @@ AROUND = 96  # pixels around a hole whose grain it gets
 MOST, FLATTEST = 600, 150  # patches that are looked at, and of the flat ones
 FLOOR, FLAT = 0.1, 1.35  # quantile of their variances, and times that: up to there they are flat
 LOWEST, EVEN = 0.02, 1.6  # grain is everywhere: the variance at FLOOR is at most so many times that of this quantile
-LEAST = 2.0  # grey levels: less is no grain that anyone sees, or JPEG's own
+LEAST, GREATEST = 2.0, 32.0  # grey levels: less is no grain that anyone sees, or JPEG's own; more is no photograph
 WHITE = 0.6  # correlation of pixels two apart: more is texture, or light
 LOCAL = 1.5  # times the photograph's own grain, at most, is what lies around a hole: more is texture
 TILE = 384  # pixels a side of the noise, which is repeated: nobody sees that
@@ -118,7 +118,7 @@ def measure(picture: np.ndarray, where: np.ndarray) -> Grain | None:
 
 def is_grain(found: Grain | None) -> bool:
     """Whether that is seen, is noise, and is everywhere."""
-    return found is not None and found.strength >= LEAST and found.correlation <= WHITE and found.unevenness <= EVEN
+    return found is not None and LEAST <= found.strength <= GREATEST and found.correlation <= WHITE and found.unevenness <= EVEN
 
 
 def add_grain(picture: np.ndarray, missing: np.ndarray, seed: int, strength: float | None = None) -> np.ndarray:
