@@ -22,11 +22,11 @@ from pixelrnn import completion, detection
 from pixelrnn import decode as decoding
 from pixelrnn.app import intake, page
 from pixelrnn.app.marks import MAX_MARKS, draw_marks
-from pixelrnn.app.worker import Worker
 from pixelrnn.backends import Output
 from pixelrnn.checkpoint import save
 from pixelrnn.cli import main
 from pixelrnn.models import create_model
+from pixelrnn.queue import Worker
 from pixelrnn.weights import DEFAULT
 
 APP = Path(__file__).parents[1] / "app.py"

@@ -214,6 +214,7 @@ def test_how_it_works_is_told_with_the_model_card(visit: Open) -> None:
     me.wait_for("What it fills in is a guess")
     me.page.get_by_text("The model card").click()
     me.page.get_by_role("heading", name="Limits").wait_for()
+    assert "license_name" not in me.page.content()
 
 
 def test_a_file_that_is_no_picture_gets_a_sentence(visit: Open) -> None:

@@ -1,13 +1,15 @@
 """The public names, and what importing them costs, each in a process of its own."""
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 import pixelrnn
 
-HEAVY = {"torch", "onnxruntime", "lightning", "streamlit", "cv2", "skimage"}
+HEAVY = {"torch", "onnxruntime", "lightning", "streamlit", "fastapi", "pydantic", "cv2", "skimage", "huggingface_hub"}
 
 
 def modules_after(code: str) -> set[str]:
@@ -27,8 +29,16 @@ def test_pictures_and_the_command_line_need_no_torch(module: str) -> None:
     assert not modules_after(f"import pixelrnn.{module}") & HEAVY
 
 
+def test_onnx_runtime_counts_its_use_for_nobody(tmp_path: Path) -> None:
+    code = "import numpy, pixelrnn; pixelrnn.Completer.from_pretrained()(numpy.zeros((9, 9, 3), 'uint8'), (1, 1, 2, 2))"
+    environment = {name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"}
+    subprocess.run([sys.executable, "-c", code], check=True, env=environment | {"TMPDIR": str(tmp_path)})
+    assert list(tmp_path.iterdir()) == []  # where it counts it writes the session's number
+
+
 def test_the_public_names_are_these() -> None:
-    assert pixelrnn.__all__ == ["Completer", "Completion", "PixelRNNError", "__version__", "create_model", "list_models"]
+    things = ["Completer", "Completion", "PixelRNNError", "__version__"]
+    assert pixelrnn.__all__ == [*things, "create_model", "list_models", "push_to_hub"]
     assert dir(pixelrnn) == pixelrnn.__all__
 
 

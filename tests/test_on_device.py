@@ -68,6 +68,7 @@ def test_photographs_are_reduced_to_the_headroom_and_enlarged_only_where_too_sma
     assert any(torch.equal(view, whole) for view in made.photographs[0])
 
 
+@pytest.mark.slow
 def test_a_run_with_photographs_in_memory_learns_and_goes_on_as_one_that_was_not_stopped(folder: Path, tmp_path: Path) -> None:
     words = ["size=48", "batch_size=4", "epoch_steps=3", "mask_bank=30", "part=filler", "occlusion=random", "loss=hole_rmse"]
     words += ["start_from=scratch", "weight_decay=0.02", "beta2=0.98", "ema=0.9", "guided=0.3", "widths=[8,12]", "depths=[1,1]"]

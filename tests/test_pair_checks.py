@@ -60,6 +60,7 @@ def test_one_wrong_pair_among_right_ones_is_found(tmp_path, rooms, kind):
 
 
 @pytest.mark.parametrize("style", ["square", "random"])
+@pytest.mark.slow
 def test_true_pairs_are_let_pass_whatever_lies_in_the_way(tmp_path, style):
     write_pairs([render_bedroom(np.random.default_rng(seed), 64) for seed in range(16)], tmp_path / "data", 0, style=style)
     assert find_faults(find_pairs(tmp_path / "data")) == []

@@ -62,6 +62,7 @@ def test_a_second_run_in_the_same_folder_is_refused(data, run):
     assert contents(run) == before
 
 
+@pytest.mark.slow
 def test_an_overwritten_run_leaves_nothing_behind(data, tmp_path):
     pixelrnn("train", data, *WORDS, "epochs=3", "-o", tmp_path / "out")
     (tmp_path / "out" / "mine.txt").write_text("of somebody else")
@@ -144,6 +145,7 @@ def test_weights_that_are_not_finite_complete_nothing(run, tmp_path):
     assert not (tmp_path / "out.png").exists()
 
 
+@pytest.mark.slow
 def test_epochs_of_a_moment_are_not_validated_each(data, tmp_path):
     pixelrnn("train", data, *WORDS, "epochs=6", "validate_minutes=1000", "-o", tmp_path / "counted")
     assert epochs(tmp_path / "counted") == [1, 6]

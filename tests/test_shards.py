@@ -143,6 +143,7 @@ def test_workers_read_what_their_parent_reads(photos, tmp_path, method, monkeypa
         assert torch.equal(item["image"], other["image"])
 
 
+@pytest.mark.slow
 def test_a_folder_and_its_shards_train_to_the_same_weights(photos, tmp_path, run):
     assert run(photos, "-o", tmp_path / "s", "--shard-size", SIZE)[0] == 0
     weights = []

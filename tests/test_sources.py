@@ -177,6 +177,7 @@ def test_keys_are_passed_over_once_and_again_when_the_data_has_changed(
     assert (Lmdb(folder).key(0), len(passes)) == ("0000", 3)
 
 
+@pytest.mark.slow
 def test_a_folder_that_cannot_be_written_stays_as_it_is(
     lsun: tuple[Path, dict[bytes, bytes]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -238,6 +238,7 @@ def test_batches_go_on_over_epochs_and_from_a_state_at_its_shard(tars: Path, wor
     assert not set(again) & set(every[: state["place"]])
 
 
+@pytest.mark.slow
 def test_a_run_on_a_stream_goes_on_from_its_shard(tars: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(streamed, "MIXED", 1)
     read = []

@@ -99,6 +99,7 @@ def test_a_run_learns_and_leaves_weights_curve_figures_and_pictures(data, tmp_pa
     assert all(torch.equal(value, plain[key]) for key, value in loaded.model.state_dict().items())
 
 
+@pytest.mark.slow
 def test_the_same_rooms_are_shown_over_the_epochs_also_of_a_resumed_run(data, tmp_path):
     shown = tmp_path / "out/pictures/over_epochs.jpg"
     run(data, tmp_path / "out", "epochs=1", "valid_from=15", "learning_rate=0.05")
@@ -161,6 +162,7 @@ def test_training_starts_from_the_bundled_weights_and_says_so(data, tmp_path):
     assert all(torch.equal(value, own[key]) for key, value in bundled.items())
 
 
+@pytest.mark.slow
 def test_training_starts_from_fresh_weights_where_none_are_bundled_and_where_asked(data, tmp_path):
     _, said = heard(data, tmp_path / "small", *SMALL, "epochs=1")
     assert "fresh weights: none are bundled for this config" in said
@@ -170,6 +172,7 @@ def test_training_starts_from_fresh_weights_where_none_are_bundled_and_where_ask
     assert "starting from fresh weights;" in said
 
 
+@pytest.mark.slow
 def test_training_starts_from_weights_and_refuses_those_of_another_model(data, tmp_path):
     weights = run(data, tmp_path / "first", "epochs=1")
     run(data, tmp_path / "second", "epochs=1", f"start_from={weights}", "learning_rate=0.0")
@@ -300,6 +303,7 @@ def test_a_run_killed_in_the_middle_goes_on_from_its_last_checkpoint(data, tmp_p
     [["loss=hole_rmse"], ["adversarial=1", "feature_matching=0.5", "error=0.3", "part=filler"]],
     ids=["plain", "adversarial"],
 )
+@pytest.mark.slow
 def test_a_run_in_two_parts_gives_the_weights_of_a_whole_one_byte_for_byte(data, tmp_path, kind):
     words = ["epoch_steps=3", "ema=0.9", "guided=0.3", "occlusion=random", *kind]
     whole = run(data, tmp_path / "whole", "epochs=4", *words)

@@ -9,7 +9,14 @@ TYPE_CHECKING = False  # importing it would take longer than all else here
 if TYPE_CHECKING:
     from typing import Any
 
-__all__ = ["Completer", "Completion", "PixelRNNError", "__version__", "create_model", "list_models"]
+    from .completion import Completer, Completion
+    from .errors import PixelRNNError
+    from .models import create_model, list_models
+    from .publishing import push_to_hub
+
+    __version__: str
+
+__all__ = ["Completer", "Completion", "PixelRNNError", "__version__", "create_model", "list_models", "push_to_hub"]
 
 _HOMES = {
     "Completer": "completion",
@@ -17,6 +24,7 @@ _HOMES = {
     "PixelRNNError": "errors",
     "create_model": "models",
     "list_models": "models",
+    "push_to_hub": "publishing",
 }
 
 

@@ -17,6 +17,9 @@ from .weights import DETECT, FILL, bundled_weights, find_weights, read_tensors
 if TYPE_CHECKING:
     import torch
 
+# before ONNX Runtime is imported: its builds for Linux count for Microsoft how it is used, from 1.32 on or before
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
 THREADS = 2  # small operations gain nothing from more
 EVIDENCE = 4  # planes of evidence.evidence
 SEAL = b"sha256 of this file with these digits as zeros: "  # in an ONNX file's metadata, before 64 hexadecimal digits
@@ -192,13 +195,18 @@ def _threads() -> int:
 
 def open_session(path: Path, weights: dict[str, np.ndarray] | None = None) -> Any:
     """weights: by name, what the graph's external initializers are, in float16 or float32."""
+    data = path.read_bytes()
+    if not is_whole(data):
+        raise PixelRNNError(f"{path}: damaged, or not written by pixelrnn export: its checksum does not hold. Export it again.")
+    return start_session(data, path, weights)
+
+
+def start_session(graph: bytes | str, path: Path, weights: dict[str, np.ndarray] | None = None) -> Any:
+    """An ONNX Runtime session of a file's bytes, or of its name, beside which more of it may lie. path: as errors call it."""
     try:
         import onnxruntime
     except ImportError:
         raise PixelRNNError("backend onnx: onnxruntime is not installed. Install it: pip install onnxruntime") from None
-    data = path.read_bytes()
-    if not is_whole(data):
-        raise PixelRNNError(f"{path}: damaged, or not written by pixelrnn export: its checksum does not hold. Export it again.")
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     options.intra_op_num_threads = _threads()
@@ -210,7 +218,7 @@ def open_session(path: Path, weights: dict[str, np.ndarray] | None = None) -> An
         if weights:
             values = [onnxruntime.OrtValue.ortvalue_from_numpy(value.astype(np.float32)) for value in weights.values()]
             options.add_external_initializers(list(weights), values)
-        return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime's own have no common base but this
         raise PixelRNNError(f"{path}: ONNX Runtime cannot run it ({str(error).splitlines()[0][:200]}).") from None
 

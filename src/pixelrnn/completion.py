@@ -46,8 +46,8 @@ class Completion:
 class Completer:
     """Completes pictures with one network.
 
-    completer = Completer.from_pretrained()
-    result = completer("photo.jpg")
+        completer = Completer.from_pretrained()
+        result = completer("photo.jpg")
 
     detector: sees the occlusion where the network itself cannot; by default the bundled weights. sampler: draws what several
     samples are completed from; by default the bundled weights.
@@ -63,7 +63,8 @@ class Completer:
 
     @classmethod
     def from_pretrained(cls, weights: str | Path = DEFAULT, device: str = "cpu", backend: str = "auto") -> "Completer":
-        """Load a bundled name, a .safetensors file of ours, a plain .pth state dict or an exported .onnx file.
+        """Load a bundled name, a .safetensors file of ours, a plain .pth state dict, an exported .onnx file, or from the
+        Hugging Face hub `OWNER/NAME[@REVISION]`, also as `hf://OWNER/NAME[@REVISION][/FILE]`, which needs `pixelrnn[hub]`.
 
         device: cpu or cuda. backend: "onnx" (ONNX Runtime), "torch", or "auto": ONNX Runtime on the CPU for bundled weights and
         .onnx files, torch for all else. Raises PixelRNNError.

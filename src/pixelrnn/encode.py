@@ -5,7 +5,7 @@ import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from PIL import Image, PngImagePlugin
@@ -50,13 +50,9 @@ def write_image(
 
     def write(temporary: Path) -> None:
         try:
-            picture.save(temporary, **options)
-        except OSError as error:
-            if error.errno is not None:
-                raise
-            raise PixelRNNError(f"{path}: {options['format']} cannot hold this picture ({error}). Name a .png.") from None
-        except Exception as error:  # sides or metadata that the format has no room for
-            raise PixelRNNError(f"{path}: {options['format']} cannot hold this picture ({error}). Name a .png.") from None
+            _save(picture, temporary, options)
+        except PixelRNNError as error:
+            raise PixelRNNError(f"{path}: {error} Name a .png.") from None
 
     write_atomically(path, write)
     return notes
@@ -65,11 +61,21 @@ def write_image(
 def encode_image(
     image: np.ndarray, suffix: str = ".png", like: Picture | None = None, filled: np.ndarray | None = None
 ) -> bytes:
-    """The bytes of the file that write_image would write."""
+    """The bytes of the file that write_image would write. Raises PixelRNNError for what its format cannot hold."""
     picture, options, _ = _prepared(image, suffix, like, filled)
     file = io.BytesIO()
-    picture.save(file, **options)
+    _save(picture, file, options)
     return file.getvalue()
+
+
+def _save(picture: Image.Image, target: Path | BinaryIO, options: dict[str, Any]) -> None:
+    try:
+        picture.save(target, **options)
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno is not None:  # of the disk
+            raise
+        # sides or metadata that the format has no room for
+        raise PixelRNNError(f"{options['format']} cannot hold this picture ({error}).") from None
 
 
 def _prepared(

@@ -101,7 +101,7 @@ class Flagged(nn.Module):
         super().__init__()
         self.model = model
         # a branch must be scripted to stay one, and what it may skip is traced
-        example = _example(*EXAMPLE)
+        example = example_inputs(*EXAMPLE)
         inputs = tuple(example[name] for name in ("image", "evidence", "has_evidence"))
         self.look = torch.jit.script(Look(torch.jit.trace(FlaggedDetection(model), inputs)))
 
@@ -151,7 +151,7 @@ def export_onnx(model: nn.Module, path: str | Path, about: Mapping[str, str] | N
     if not isinstance(model, CompletionModel):
         raise PixelRNNError("only completion models are exported: an autoregressive one answers pixel by pixel.")
     if model.detects:
-        _write(Path(path), model, Flagged, tuple(_example(*EXAMPLE)), OUTPUTS, about or {})
+        _write(Path(path), model, Flagged, tuple(example_inputs(*EXAMPLE)), OUTPUTS, about or {})
     else:
         _write(Path(path), model, _Picture, ("image",), OUTPUTS[:1], about or {})
 
@@ -171,7 +171,7 @@ def _write(
         import onnxruntime  # noqa: F401  opened by open_session
     except ImportError as error:
         raise PixelRNNError(f"exporting needs {error.name}. Install it: pip install 'pixelrnn[train]'.") from None
-    example = tuple(_example(*EXAMPLE)[name] for name in inputs)
+    example = tuple(example_inputs(*EXAMPLE)[name] for name in inputs)
 
     def write(temporary: Path) -> None:
         with warnings.catch_warnings(), torch.no_grad():
@@ -189,7 +189,7 @@ def _write(
                 dynamic_axes={name: AXES[name] for name in (*inputs, *outputs)},
                 do_constant_folding=not weightless,
             )
-        written = _without_weights(temporary, model) if weightless else _simplified(temporary)
+        written = _without_weights(temporary, model) if weightless else simplified(temporary)
         told = {"model": str(model.name), "config": json.dumps(asdict(model.config))}  # type: ignore[call-overload]
         told |= {"pixelrnn": version("pixelrnn"), **about, "checksum": SEAL.decode() + "0" * 64}
         onnx.helper.set_model_props(written, told)
@@ -201,7 +201,7 @@ def _write(
     write_atomically(path, write)
 
 
-def _simplified(path: Path) -> Any:
+def simplified(path: Path) -> Any:
     """The graph of a file after what ONNX Runtime does first to any graph, in standard operations still, so that opening it
     takes half the time."""
     import onnx
@@ -236,7 +236,7 @@ def _without_weights(path: Path, model: nn.Module) -> Any:
     for node in graph.graph.node:
         node.input[:] = [names.get(name, name) for name in node.input]
     onnx.save(graph, path)
-    graph = _simplified(path)
+    graph = simplified(path)
     for one in parameters:
         one.ClearField("raw_data")
         one.data_location = one.EXTERNAL
@@ -279,7 +279,7 @@ class _Picture(nn.Module):
         return picture
 
 
-def _example(batch: int, height: int, width: int) -> dict[str, torch.Tensor]:
+def example_inputs(batch: int, height: int, width: int) -> dict[str, torch.Tensor]:
     """Random inputs of every name, in their order; of a batch of two each flag is once true and once false."""
     generator = torch.Generator().manual_seed(0)
     image, mask, guide = (
@@ -296,7 +296,7 @@ def _example(batch: int, height: int, width: int) -> dict[str, torch.Tensor]:
 def _check(model: CompletionModel, session: Any, names: tuple[str, ...], outputs: tuple[str, ...]) -> None:
     """Raise PixelRNNError where the session's answers are not the model's."""
     for size in CHECKED:
-        for inputs in _uses(_example(*size)) if "has_guide" in names else (_example(*size),):
+        for inputs in _uses(example_inputs(*size)) if "has_guide" in names else (example_inputs(*size),):
             try:
                 found = session.run(None, {name: inputs[name].numpy() for name in names})
             except Exception as error:  # ONNX Runtime's own have no common base but this

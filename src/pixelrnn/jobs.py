@@ -10,11 +10,13 @@ import sys
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from multiprocessing import connection, get_context
 from multiprocessing.connection import Connection
 
 from .batch import CompletionOptions, FileCompleter, Task, Told, outcome
 from .errors import PixelRNNError
+from .weights import find_weights
 
 TRIES = 2  # of a file whose process died
 STARTS = 3  # of processes that die before they are ready, one after the other
@@ -30,6 +32,7 @@ def run(
     tried once more, then its row has the error. Closing the iterator ends the processes; it runs in the main thread. Raises
     PixelRNNError where they cannot open the network, or do not start.
     """
+    options = replace(options, weights=find_weights(options.weights))  # once, so that all have one version of it
     waiting, again = iter(tasks), deque[tuple[Task, int]]()
     workers = [_Worker(options) for _ in range(jobs)]
     died, known = 0, False  # died: before they were ready, since one was

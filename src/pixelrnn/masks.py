@@ -20,16 +20,17 @@ BETWEEN = 0.5  # of them may be neither nearly black nor nearly white: soft edge
 MOSTLY = 0.9  # white in more of a mask than this: meant the other way round, most likely
 
 
-def read_mask(source: Source | np.ndarray, invert: bool = False) -> np.ndarray:
+def read_mask(source: Source | np.ndarray, invert: bool = False, max_pixels: int | None = None) -> np.ndarray:
     """bool (H, W), True where the mask is white, edges from half on: white on black in any mode and depth, 0 and 1, a colour of
-    a palette on its black, or strokes of one colour on a transparent ground. invert: True where it is black.
+    a palette on its black, or strokes of one colour on a transparent ground. invert: True where it is black. max_pixels: of
+    read_picture.
 
     Raises PixelRNNError for what read_picture does, and for what is no mask: a photograph, with a transparent hole or without,
     or one colour that is neither black nor white.
     """
     name = str(source) if isinstance(source, (str, Path)) else "the mask"
     try:
-        missing = _drawn(source)
+        missing = _drawn(source, max_pixels)
     except PixelRNNError as error:
         raise PixelRNNError(str(error) if str(error).startswith(name) else f"{name}: {error}") from None
     return ~missing if invert else missing
@@ -68,12 +69,12 @@ def _box(given: Sequence[Any], height: int, width: int) -> np.ndarray:
     return missing
 
 
-def _drawn(source: Source | np.ndarray) -> np.ndarray:
+def _drawn(source: Source | np.ndarray, max_pixels: int | None) -> np.ndarray:
     if isinstance(source, np.ndarray):
         if source.ndim not in (2, 3) or source.dtype not in (bool, np.uint8, np.uint16) or 0 in source.shape:
             raise PixelRNNError(f"expected a mask as bool (H, W), True where missing, got {source.dtype} {source.shape}.")
         return _in_levels(source) if source.ndim == 2 else _in_colours(np.asarray(Image.fromarray(source).convert("RGB")))
-    picture = read_picture(source)
+    picture = read_picture(source, max_pixels)
     if picture.alpha is not None:
         return _on_transparent(picture.pixels, picture.alpha)
     if picture.mode[:1] == "I":  # more than 8 bits: 1 of 65535 is as white as 1 of 1

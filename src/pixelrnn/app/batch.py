@@ -12,13 +12,13 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from ..errors import PixelRNNError
+from ..queue import Job
 from . import editor
 from .engine import FILL, READ, Settings, deferred, follow, load, worker
 from .figures import Fill, thumbnail
 from .files import filled_file, pack
 from .intake import Upload
 from .text import plain
-from .worker import Job
 
 THUMBNAIL = 320  # px, shown at half of that: sharp on fine screens
 STYLE = (

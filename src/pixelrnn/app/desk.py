@@ -14,13 +14,13 @@ import numpy as np
 from ..completion import Completer
 from ..errors import PixelRNNError
 from ..masks import as_mask
+from ..queue import Job
 from .engine import DRAW, FILL, LOOK, READ, STAGES, WRITE, Settings, worker
 from .figures import HEAT, Completed, completed, crop, found
 from .files import KINDS, make_file
 from .intake import Upload
 from .steps import DAMAGED, Chain, Document, Result, Work, read_chain
 from .text import NOTHING_MARKED, how_it_went
-from .worker import Job
 
 PATIENCE = 0.3  # s that an answer waits for the work to end: a page that asks again in vain costs more
 PART = 16 * 2**20  # bytes of a file in one answer

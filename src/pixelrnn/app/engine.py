@@ -9,8 +9,8 @@ from typing import Any
 import streamlit as st
 
 from ..completion import Completer
+from ..queue import Job, Worker
 from .shelf import Shelf
-from .worker import Job, Worker
 
 PATIENCE = 0.6  # s, how long a bar is not worth showing
 STAGES = {  # of a job, and how far it is then

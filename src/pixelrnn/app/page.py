@@ -105,7 +105,8 @@ def _explain(model_card: Path) -> None:
     st.markdown(HOW_IT_WORKS)
     if model_card.exists():
         with st.expander("The model card: training, figures, limits", icon=":material/description:"):
-            st.markdown(model_card.read_text(encoding="utf-8").split("\n", 1)[1])
+            written = model_card.read_text(encoding="utf-8")
+            st.markdown(written.partition("\n# ")[2].partition("\n")[2])  # without the hub's YAML and the heading
 
 
 def _choose_pictures(examples: Path) -> list[Upload]:

@@ -17,12 +17,15 @@ from .data import demo_data, occlude
 from .evaluate import evaluate
 from .pack import pack
 from .page import page
+from .push import push
+from .serve import serve
 from .train import train
 from .weights import export, models
 
 EXTRAS = {  # what is installed with which, for commands that need it
     **dict.fromkeys(("torch", "lightning", "matplotlib", "onnx", "pydantic", "yaml"), "train"),
     **dict.fromkeys(("cv2", "skimage", "pypatchmatch"), "evaluate"),
+    **dict.fromkeys(("fastapi", "uvicorn", "python_multipart", "prometheus_client"), "serve"),
     "streamlit": "app",
     "lmdb": "lmdb",
     "datasets": "stream",
@@ -38,7 +41,9 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "pack": pack,
     "evaluate": evaluate,
     "app": page,
+    "serve": serve,
     "models": models,
+    "push": push,
 }
 for name, command in COMMANDS.items():
     app.command(name)(command)

@@ -21,7 +21,10 @@ app = typer.Typer(
 )
 Weights = Annotated[
     str,
-    typer.Option(help=f"{SHARP} (default), {EXPECTED} (least error, softer), a .safetensors file, or a plain .pth state dict."),
+    typer.Option(
+        help=f"{SHARP} (default), {EXPECTED} (least error, softer), a .safetensors file, a plain .pth state dict, or "
+        "OWNER/NAME[@REVISION] on the Hugging Face hub."
+    ),
 ]
 Device = Annotated[str, typer.Option(help="cpu or cuda.")]
 

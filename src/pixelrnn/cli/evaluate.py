@@ -9,7 +9,7 @@ import typer
 
 from ..errors import PixelRNNError
 from ..weights import bundled_weights
-from .common import Device, console, progress_bar
+from .common import Device, console, progress_bar, say
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,7 +26,13 @@ def evaluate(
         list[str] | None, typer.Option(help="Weights to score, several if repeated; the bundled ones by default.")
     ] = None,
     against: Annotated[
-        str, typer.Option(help="Beside: telea, ns, biharmonic, patchmatch, mean, separated by commas; or none.")
+        str,
+        typer.Option(
+            help="Beside: telea, ns, biharmonic, patchmatch, mean, and ONNX files of other learned inpainters, such as LaMa or "
+            "MI-GAN, separated by commas; or none. How a file's inputs are read is guessed and printed; where that is wrong, "
+            "say it after the name: FILE.onnx:missing=0:known=255 (the mask's values), :picture=-1..1 and :output=0..255 "
+            "(ranges, of 0..1, 0..255 and -1..1), :first=mask (in one input of 4 channels)."
+        ),
     ] = "telea,ns,mean",
     blind: Annotated[
         bool, typer.Option("--blind", help="Also let the weights find the occlusion themselves, and score what they find.")
@@ -53,6 +59,7 @@ def evaluate(
     from ..cases import read_cases
     from ..completion import Completer
     from ..folders import list_images
+    from ..onnx_peers import is_onnx, onnx_peer
     from ..peers import classical
 
     def without_mask(completer: Completer) -> "Callable[[np.ndarray, np.ndarray | None], Completion]":
@@ -72,7 +79,13 @@ def evaluate(
             seen[f"{name} (blind)"] = lambda picture, completer=completer: completer.detect(picture).mask
         if raw:
             methods[f"{name} (raw)"] = evaluation.raw(completer)
-    methods |= {name: classical(name) for name in map(str.strip, against.split(",")) if name != "none"}
+    for name in filter(None, map(str.strip, against.split(","))):
+        if is_onnx(name):
+            peer = onnx_peer(name)
+            methods[name if peer.path.name in methods else peer.path.name] = peer
+            say(peer.told)
+        elif name != "none":
+            methods[name] = classical(name)
     results, alarms = {}, {}
     with progress_bar() as progress:
         for name, method in methods.items() if found else ():

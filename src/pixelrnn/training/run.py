@@ -24,6 +24,7 @@ from .. import checkpoint
 from ..errors import PixelRNNError
 from ..models import create_model, model_kind
 from ..streamed import EndlessBatches
+from ..weights import TRAINED as NAME
 from ..weights import bundled_weights
 from .adversarial import AdversarialModule
 from .callbacks import DivergedError, History, LearningRate, StopNotFinite, StreamPlace, ValidationPace, running_average
@@ -34,7 +35,6 @@ from .processes import Processes
 from .recipe import SHARES, Recipe, continued
 
 KAGGLE = Path("/kaggle/working")
-NAME = "optimized_pixelrnn"
 # what Lightning warns of, and is meant
 SETTLED = ("LeafSpec", "does not have many workers", "Checkpoint directory", "mid-epoch", "broadcast_buffers", "in eval mode")
 WRITTEN = (f"{NAME}.pth", f"{NAME}.safetensors", "metrics.csv", "loss_curve.png", "pictures", "checkpoints")

@@ -12,9 +12,11 @@ from typing import Any
 import numpy as np
 
 from ..errors import PixelRNNError, nearest
+from ..hub import fetch, read_address
 
 EXPECTED, SHARP, SAMPLER, DETECTOR = "bedrooms-expected", "bedrooms-sharp", "bedrooms-sampler", "bedrooms-detector"
 DEFAULT = SHARP
+TRAINED = "optimized_pixelrnn"  # of the files that a run writes
 FOLDER = Path(__file__).parent
 FILL, DETECT = (FOLDER / f"optimized_pixelrnn.{part}.onnx" for part in ("fill", "detect"))
 
@@ -25,16 +27,24 @@ def bundled_weights() -> dict[str, Path]:
 
 
 def find_weights(weights: str | Path) -> Path:
-    """The file of a bundled name or a path. Raises PixelRNNError, naming the bundled ones, where there is none."""
+    """The file of a bundled name, a path, the folder of a run, or what a text names on the hub: `OWNER/NAME[@REVISION]` or
+    `hf://OWNER/NAME[@REVISION][/FILE]`, downloaded where it is not in the cache.
+
+    What is bundled comes first, then what is here. Raises PixelRNNError where there is none, naming the bundled ones.
+    """
     bundled = bundled_weights()
     if str(weights) in bundled:
         return bundled[str(weights)]
     path = FOLDER / f"{SAMPLER}.safetensors" if str(weights) == SAMPLER else Path(weights)
+    if (run := path / f"{TRAINED}.safetensors").is_file():
+        return run
     if path.is_file():
         return path
+    if isinstance(weights, str) and not path.exists() and (address := read_address(weights)) is not None:
+        return fetch(address)
     raise PixelRNNError(
-        f"{weights}: no such weights{nearest(str(weights), list(bundled))} "
-        f"Give a .safetensors, .onnx or .pth file, or a bundled name: {', '.join(bundled) or 'none here'}."
+        f"{weights}: no such weights{nearest(str(weights), list(bundled))} Give a .safetensors, .onnx or .pth file, OWNER/NAME "
+        f"on the Hugging Face hub, or a bundled name: {', '.join(bundled) or 'none here'}."
     )
 
 

@@ -1,0 +1,1 @@
+"""The REST service over Completer; the only place that imports fastapi."""
