@@ -356,7 +356,7 @@ from streamlit.testing.v1 import AppTest
 
 sys.argv = ["app.py", "--weights", "owner/name"]
 page = AppTest.from_file(sys.argv[0], default_timeout=60).run()
-print(page.selectbox[0].value, [one.value for one in page.error])
+print(page.session_state["weights"], [one.value for one in page.error])
 """
 
 
