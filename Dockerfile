@@ -11,7 +11,7 @@ COPY --from=build /wheels /wheels
 RUN pip install --no-cache-dir "$(echo /wheels/*.whl)[app,heic,serve]"
 RUN useradd --create-home --uid 1000 pixelrnn
 USER pixelrnn
-WORKDIR /home/pixelrnn
+WORKDIR home/pixelrnn
 ENV PYTHONUNBUFFERED=1
 EXPOSE 8000 8501
 HEALTHCHECK --start-period=20s CMD ["python", "-c", "from urllib.request import urlopen; urlopen('http://localhost:8000/healthz', timeout=5)"]

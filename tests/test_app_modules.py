@@ -1,6 +1,5 @@
 """The editor's modules of JavaScript, each by itself, in a browser."""
 
-import os
 from typing import Any
 
 import numpy as np
@@ -11,15 +10,6 @@ from pixelrnn.app.marks import draw_marks
 from pixelrnn.app.text import LABELS, SAYS
 
 pytestmark = pytest.mark.slow
-
-try:
-    from browser import find_browser
-except ModuleNotFoundError as missing:  # playwright
-    if os.environ.get("CI"):
-        raise
-    pytest.skip(f"{missing}: pip install -r requirements.txt", allow_module_level=True)
-if find_browser() is None and not os.environ.get("CI"):
-    pytest.skip("no Chromium on the path: apt-get install chromium", allow_module_level=True)
 
 PHOTO, STAGE = {"width": 4000, "height": 3000}, {"width": 500, "height": 400}
 

@@ -1,33 +1,13 @@
 """The page, driven in a real browser on rooms that our own code renders."""
 
-import io
-import os
-import zipfile
-from collections.abc import Callable
-
 import numpy as np
 import pytest
 from PIL import Image
 
+from browsing import Open, decode, encode, unpack
 from conftest import OCCLUDED as SQUARE
 
 pytestmark = pytest.mark.slow
-
-try:
-    from browser import Visit, decode, encode, find_browser
-except ModuleNotFoundError as missing:  # playwright
-    if os.environ.get("CI"):
-        raise
-    pytest.skip(f"{missing}: pip install -r requirements.txt", allow_module_level=True)
-if find_browser() is None and not os.environ.get("CI"):
-    pytest.skip("no Chromium on the path: apt-get install chromium", allow_module_level=True)
-
-Open = Callable[..., Visit]
-
-
-def unpack(archive: bytes) -> dict[str, np.ndarray]:
-    with zipfile.ZipFile(io.BytesIO(archive)) as files:
-        return {name: decode(files.read(name)) for name in files.namelist()}
 
 
 def test_a_photograph_is_marked_with_the_mouse_completed_and_downloaded(visit: Open, occluded: list[np.ndarray]) -> None:

@@ -1,32 +1,12 @@
 """Many files in a real browser."""
 
-import io
-import os
-import zipfile
-from collections.abc import Callable
-
 import numpy as np
 import pytest
 
+from browsing import Open, decode, encode, unpack
 from conftest import OCCLUDED as SQUARE
 
 pytestmark = pytest.mark.slow
-
-try:
-    from browser import Visit, decode, encode, find_browser
-except ModuleNotFoundError as missing:  # playwright
-    if os.environ.get("CI"):
-        raise
-    pytest.skip(f"{missing}: pip install -r requirements.txt", allow_module_level=True)
-if find_browser() is None and not os.environ.get("CI"):
-    pytest.skip("no Chromium on the path: apt-get install chromium", allow_module_level=True)
-
-Open = Callable[..., Visit]
-
-
-def unpack(archive: bytes) -> dict[str, np.ndarray]:
-    with zipfile.ZipFile(io.BytesIO(archive)) as files:
-        return {name: decode(files.read(name)) for name in files.namelist()}
 
 
 def test_a_batch_with_a_broken_file_completes_the_others(visit: Open, occluded: list[np.ndarray]) -> None:

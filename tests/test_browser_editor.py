@@ -1,34 +1,14 @@
 """The editor in a real browser: what was found, zoom, steps, keys and fingers."""
 
-import io
-import os
-import zipfile
-from collections.abc import Callable
-
 import numpy as np
 import pytest
 from PIL import Image
 
+from browsing import Open, decode, encode, unpack
 from conftest import OCCLUDED as SQUARE
 from pixelrnn.rooms import render_bedroom
 
 pytestmark = pytest.mark.slow
-
-try:
-    from browser import Visit, decode, encode, find_browser
-except ModuleNotFoundError as missing:  # playwright
-    if os.environ.get("CI"):
-        raise
-    pytest.skip(f"{missing}: pip install -r requirements.txt", allow_module_level=True)
-if find_browser() is None and not os.environ.get("CI"):
-    pytest.skip("no Chromium on the path: apt-get install chromium", allow_module_level=True)
-
-Open = Callable[..., Visit]
-
-
-def unpack(archive: bytes) -> dict[str, np.ndarray]:
-    with zipfile.ZipFile(io.BytesIO(archive)) as files:
-        return {name: decode(files.read(name)) for name in files.namelist()}
 
 
 def test_a_click_and_space_mark_a_dot_that_is_seen(visit: Open, rooms: list[np.ndarray]) -> None:

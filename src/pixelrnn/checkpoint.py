@@ -5,7 +5,7 @@ import io
 import json
 import warnings
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from torch import nn
 
 from .encode import write_atomically
 from .errors import PixelRNNError
-from .models import create_model, list_models
+from .models import create_model, list_models, model_config
 from .weights import DEFAULT, DETECTOR, checksum, find_weights, read_tensors
 
 NESTED = ("state_dict", "model_state_dict", "model", "net", "params")  # under which training programs keep the weights
@@ -37,8 +37,8 @@ def save(path: Path, model: nn.Module, about: dict[str, Any], part: str = "all")
 
     part: "all"; of a model to be bundled the "filler" alone, in float16, whose detector is the bundled one, whatever the
     model's own; or the "detector" alone."""
-    config = asdict(model.config)  # type: ignore[call-overload]
-    header = {"model": model.name, "config": config, "about": about}
+    config = model_config(model)
+    header: dict[str, Any] = {"model": model.name, "config": config, "about": about}
     state = {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}
     if part == "filler":
         header["detector"] = DETECTOR

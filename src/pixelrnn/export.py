@@ -8,7 +8,6 @@ import json
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, cast
@@ -21,7 +20,7 @@ from .backends import SEAL, open_session, seal
 from .checkpoint import load
 from .encode import write_atomically
 from .errors import PixelRNNError
-from .models import CompletionModel
+from .models import CompletionModel, model_config
 from .models.base import EVIDENCE, occlusion
 from .models.base import evidence as own_evidence
 from .weights import DETECT, EXPECTED, FILL
@@ -190,7 +189,7 @@ def _write(
                 do_constant_folding=not weightless,
             )
         written = _without_weights(temporary, model) if weightless else simplified(temporary)
-        told = {"model": str(model.name), "config": json.dumps(asdict(model.config))}  # type: ignore[call-overload]
+        told = {"model": str(model.name), "config": json.dumps(model_config(model))}
         told |= {"pixelrnn": version("pixelrnn"), **about, "checksum": SEAL.decode() + "0" * 64}
         onnx.helper.set_model_props(written, told)
         temporary.write_bytes(seal(written.SerializeToString(deterministic=True)))

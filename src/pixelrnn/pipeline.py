@@ -12,7 +12,6 @@ import copy
 import json
 import warnings
 from collections.abc import Mapping
-from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
@@ -27,7 +26,7 @@ from .encode import write_atomically
 from .errors import PixelRNNError
 from .export import EXAMPLE, OPSET, FlaggedDetection, Look, example_inputs, simplified
 from .image import resize
-from .models import CompletionModel
+from .models import CompletionModel, model_config
 from .tiling import GRAIN, MARGIN, WIDTH, WORK_SIDE, fill
 
 TOLERANCE = 2  # grey levels
@@ -189,7 +188,7 @@ def export_pipeline(model: nn.Module, path: Path, about: Mapping[str, str] | Non
                 dynamic_axes=AXES,
             )
         written = simplified(temporary)
-        told = {"pipeline": str(model.name), "config": json.dumps(asdict(model.config))}  # type: ignore[call-overload]
+        told = {"pipeline": str(model.name), "config": json.dumps(model_config(model))}
         told |= {"pixelrnn": version("pixelrnn"), **(about or {}), "checksum": SEAL.decode() + "0" * 64}
         onnx.helper.set_model_props(written, told)
         temporary.write_bytes(seal(written.SerializeToString(deterministic=True)))

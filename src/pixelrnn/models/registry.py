@@ -1,7 +1,7 @@
-"""The table of models: register, create_model, list_models, model_kind."""
+"""The table of models: register, create_model, list_models, model_kind, model_config."""
 
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import asdict, fields
 from typing import Any, TypeVar
 
 from torch import nn
@@ -52,3 +52,9 @@ def create_model(name: str, **options: Any) -> nn.Module:
     built = model(config(**options))
     built.name = name  # type: ignore[assignment]
     return built
+
+
+def model_config(model: nn.Module) -> dict[str, Any]:
+    """The options that a model from create_model was built with, and the defaults."""
+    config: Any = model.config
+    return asdict(config)

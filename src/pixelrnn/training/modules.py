@@ -1,7 +1,6 @@
 """Lightning modules: what one step of training and one of validation do."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import Any
 
 import lightning as L
@@ -18,7 +17,7 @@ from ..losses import (
     mask_loss,
 )
 from ..metrics import psnr, split_error, ssim
-from ..models import CompletionModel, Prediction
+from ..models import CompletionModel, Prediction, model_config
 from .recipe import Recipe, recipe_values
 
 HOLE_LOSSES = {"hole_l1": hole_l1_loss, "hole_rmse": hole_rmse_loss}
@@ -40,7 +39,7 @@ class RecipeModule(L.LightningModule):
                 part.set_epoch(self.current_epoch)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint["recipe"] = recipe_values(self.recipe, asdict(self.model.config))  # type: ignore[call-overload]
+        checkpoint["recipe"] = recipe_values(self.recipe, model_config(self.model))
         checkpoint["data"] = self.data
 
     def configure_optimizers(self) -> torch.optim.Optimizer:

@@ -22,7 +22,7 @@ from torch import nn
 
 from .. import checkpoint
 from ..errors import PixelRNNError
-from ..models import create_model, model_kind
+from ..models import create_model, model_config, model_kind
 from ..streamed import EndlessBatches
 from ..weights import TRAINED as NAME
 from ..weights import bundled_weights
@@ -277,7 +277,7 @@ def _start(recipe: Recipe, options: dict[str, Any], last: Path | None) -> tuple[
 
 def _bundled(fresh: nn.Module, options: dict[str, Any]) -> Path | None:
     """The bundled checkpoint of the same model and, where options are given, the same config; None where there is none."""
-    config = json.loads(json.dumps(asdict(fresh.config)))  # type: ignore[call-overload]
+    config = json.loads(json.dumps(model_config(fresh)))
     for path in bundled_weights().values():
         with safe_open(path, framework="pt") as opened:  # the header alone: the weights may be of another network
             header = json.loads(opened.metadata()["pixelrnn"])
