@@ -49,7 +49,7 @@ def main() -> None:
         given, mask, target = case.read()
         expected = completer(given, mask).image
         for name, sampler in samplers.items():
-            nats[name].append(-sampler.log_likelihood(given, mask, expected, target))
+            nats[name].append(-sampler.log_likelihood(given, mask, target))
         start = time.perf_counter()
         result = completer(given, mask, samples=asked.samples, seed=asked.seed, temperature=asked.temperature)
         seconds = time.perf_counter() - start

@@ -17,7 +17,7 @@ from pixelrnn.models.masked import MaskedConv2d, group_of
 from pixelrnn.models.row_lstm import RowLSTMBlock
 
 MODELS = ["diagonal_bilstm", "pixelcnn", "row_lstm"]
-LIKELIHOODS = ["softmax", "logistics"]
+LIKELIHOODS = ["softmax", "logistics", "anchored"]
 every_model = pytest.mark.parametrize("name", MODELS)
 every_likelihood = pytest.mark.parametrize("likelihood", LIKELIHOODS)
 every_picture = pytest.mark.parametrize("channels", [1, 3])
@@ -25,6 +25,8 @@ every_picture = pytest.mark.parametrize("channels", [1, 3])
 
 def build(name: str, channels: int = 3, levels: int = 2, seed: int = 0, **options: Any) -> nn.Module:
     """A small model in float64, every weight well away from zero; 7 features, which three channels do not divide."""
+    if options.get("likelihood") == "anchored":
+        options |= {"likelihood": "logistics", "anchored": True, "encoder_features": 8}
     small = {"features": 7, "depth": 3, "head_features": 10, "components": 3, "encoder_features": 8, "encoder_depth": 2}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -139,7 +141,8 @@ def test_log_prob_of_a_batch_is_the_sum_over_its_pixels_one_at_a_time(name, like
     image, mask = pictures(2, 3, 4, 5, 4), holes(2, 4, 5)
     whole = model.log_prob(image, mask)
     for number in range(2):
-        condition = model.condition(image[number : number + 1], mask[number : number + 1])
+        given = image[number : number + 1], mask[number : number + 1]
+        condition, anchor = model.condition(*given), model.anchor(*given)
         total = 0.0
         for row, column in mask[number, 0].nonzero().tolist():
             for channel in range(3):
@@ -147,8 +150,8 @@ def test_log_prob_of_a_batch_is_the_sum_over_its_pixels_one_at_a_time(name, like
                 so_far = image[number : number + 1].clone()
                 so_far.flatten(2)[..., row * 5 + column + 1 :] = 0.5
                 so_far[0, channel:, row, column] = 0.5
-                features = model.features(so_far, condition)[:, :, row, column]
-                parameters = model.parameters_at(features)[0, channel]
+                features = model.features(so_far, condition, anchor)[:, :, row, column]
+                parameters = model.parameters_at(features, anchor and anchor.at(row, column))[0, channel]
                 level = (image[number, channel, row, column] * 3).round().long()
                 total += float(model.likelihood.log_prob(parameters, level))
         assert total == pytest.approx(float(whole[number]), abs=1e-9)

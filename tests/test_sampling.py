@@ -22,9 +22,8 @@ SIDE = 128
 def sampler(tmp_path_factory):
     """One with fresh weights, which draws anything."""
     torch.manual_seed(3)
-    model = create_model(
-        "pixelcnn", likelihood="logistics", components=2, features=6, depth=1, encoder_features=6, encoder_depth=2
-    )
+    options = {"components": 2, "features": 6, "depth": 1, "encoder_features": 6, "encoder_depth": 2}
+    model = create_model("pixelcnn", likelihood="logistics", anchored=True, **options)
     path = tmp_path_factory.mktemp("weights") / "sampler.safetensors"
     checkpoint.save(path, model, {})
     return Sampler(path)
@@ -75,16 +74,21 @@ def test_what_lies_under_the_hole_changes_nothing(completer, room, hole):
 def test_the_log_likelihood_is_that_of_the_coarse_pixels_that_were_drawn(sampler, room, hole):
     (view,) = views(hole)
     assert view.scale == 1
-    drawn = sampler(room, hole, room, samples=3, seed=5)
+    drawn = sampler(room, hole, samples=3, seed=5)
     known, cells = reduced(room[view.part.slices], hole[view.part.slices])
     coarse = torch.stack([torch.from_numpy(guides[view.part]) for guides in drawn.guides])
-    guess = torch.from_numpy(known.transpose(2, 0, 1).astype(np.float32) / 255).expand_as(coarse)
+    expected = Completer(sampler.expected)(room, hole, grain="none")
+    height, width = (side // CELL for side in hole[view.part.slices].shape)
+    std = expected.uncertainty[view.part.slices].reshape(height, CELL, width, CELL).mean(axis=(1, 3))
+    colour, _ = reduced(expected.image[view.part.slices], hole[view.part.slices])
+    guess = torch.cat([torch.from_numpy(colour.transpose(2, 0, 1) / 255), torch.from_numpy(std)[None].sqrt()])
+    guess = guess.float().expand(3, -1, -1, -1)
     mask = torch.from_numpy(cells)[None, None].float().expand(3, -1, -1, -1)
     with torch.no_grad():
         nats = sampler.model.log_prob(coarse, mask, guess) / cells.sum()
     assert drawn.log_likelihood == pytest.approx(nats.tolist(), abs=1e-4)
     for one in coarse:  # what is known is told to the network that completes as it is
-        np.testing.assert_allclose(one.numpy()[:, ~cells], guess[0].numpy()[:, ~cells], atol=1e-6)
+        np.testing.assert_allclose(one.numpy()[:, ~cells], known.transpose(2, 0, 1)[:, ~cells] / 255, atol=1e-6)
 
 
 def test_holes_far_apart_in_a_large_picture_are_all_drawn(completer):
@@ -115,7 +119,7 @@ def test_weights_that_draw_nothing_and_temperatures_that_are_too_cold_are_refuse
     with pytest.raises(PixelRNNError, match="draws no samples"):
         Sampler("bedrooms-expected")
     with pytest.raises(PixelRNNError, match="temperature"):
-        sampler(room, hole, room, samples=2, temperature=0)
+        sampler(room, hole, samples=2, temperature=0)
 
 
 def test_a_cell_is_missing_where_any_of_its_pixels_is():

@@ -144,7 +144,7 @@ class Completer:
             uncertainty = fill(self.backend, completed, missing, partial(cut, coarse, missing.shape))
         every, nats = [completed], None
         if samples > 1:
-            every, nats = self._samples(picture, missing, completed, samples, seed, temperature, progress)
+            every, nats = self._samples(picture, missing, samples, seed, temperature, progress)
         every = [add_grain(one, missing, seed, strength) for one in every]
         if opened.grey:
             for one in every:
@@ -160,7 +160,6 @@ class Completer:
         self,
         picture: np.ndarray,
         missing: np.ndarray,
-        expected: np.ndarray,
         samples: int,
         seed: int,
         temperature: float,
@@ -171,7 +170,7 @@ class Completer:
             from .sampling import Sampler
 
             self.sampler = Sampler()
-        drawn = self.sampler(picture, missing, expected, samples, seed, temperature, progress)
+        drawn = self.sampler(picture, missing, samples, seed, temperature, progress)
         every = [picture.copy() for _ in drawn.guides]
         for one, guides in zip(every, drawn.guides, strict=True):
             fill(self.backend, one, missing, guides.__getitem__)

@@ -278,8 +278,9 @@ def is_mnist(root: Path) -> bool:
 class CoarseCases(Dataset[dict[str, Any]]):
     """Coarse pictures with holes, and a first guess of what is in them, `guess`; recipes/coarse.py writes them.
 
-    root: a folder with train.npy and valid.npy, uint8 (N, 7, H, W): the truth, the guess, 255 where missing. part: "train",
-    where a picture is mirrored half the time, or "valid". Raises PixelRNNError for a file that is missing or not of that form.
+    root: a folder with train.npy and valid.npy, uint8 (N, 7, H, W), the truth, the guess, 255 where missing, or (N, 8, H, W),
+    where the square root of the guess's standard deviation comes before the mask and belongs to `guess`. part: "train", where a
+    picture is mirrored half the time, or "valid". Raises PixelRNNError for a file that is missing or not of that form.
     """
 
     def __init__(self, root: str | Path, part: str = "train") -> None:
@@ -288,8 +289,8 @@ class CoarseCases(Dataset[dict[str, Any]]):
             self.cases = np.load(path, mmap_mode="r")
         except (OSError, ValueError) as error:
             raise PixelRNNError(f"{path}: no readable array ({error}). Write it: python recipes/coarse.py") from None
-        if self.cases.ndim != 4 or self.cases.shape[1] != 7 or self.cases.dtype != np.uint8:
-            raise PixelRNNError(f"{path}: expected uint8 (N, 7, H, W), got {self.cases.dtype} {self.cases.shape}.")
+        if self.cases.ndim != 4 or self.cases.shape[1] not in (7, 8) or self.cases.dtype != np.uint8:
+            raise PixelRNNError(f"{path}: expected uint8 (N, 7 or 8, H, W), got {self.cases.dtype} {self.cases.shape}.")
         self.part, self.epoch = part, 0
 
     def __len__(self) -> int:
@@ -303,7 +304,7 @@ class CoarseCases(Dataset[dict[str, Any]]):
         case = torch.from_numpy(self.cases[index].astype(np.float32) / 255)
         if self.part == "train" and np.random.default_rng([self.epoch, index]).random() < 0.5:
             case = case.flip(2)
-        return {"target": case[:3], "guess": case[3:6], "mask": case[6:], "name": f"{self.part}_{index}"}
+        return {"target": case[:3], "guess": case[3:-1], "mask": case[-1:], "name": f"{self.part}_{index}"}
 
 
 def is_coarse(root: Path) -> bool:

@@ -1,5 +1,5 @@
-"""Several completions of one hole: a PixelRNN draws them coarsely, pixel after pixel, and the network that completes brings
-each to full resolution, as its guide.
+"""Several completions of one hole: a PixelRNN draws them coarsely, pixel after pixel, around what bedrooms-expected expects
+there, and the network that completes brings each to full resolution, as its guide.
 
 Pictures are RGB uint8 (H, W, 3), masks bool (H, W), True is missing.
 """
@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from .backends import Backend, open_backend
 from .errors import PixelRNNError
 from .image import to_float
-from .tiling import Box, any_of, at_scale, shrink, views
-from .weights import SAMPLER
+from .tiling import Box, any_of, at_scale, fill, resize_map, shrink, views
+from .weights import EXPECTED, SAMPLER
 
 if TYPE_CHECKING:
     import torch
@@ -33,11 +34,23 @@ def reduced(picture: np.ndarray, missing: np.ndarray, cell: int = CELL) -> tuple
     return shrink(picture, cell), any_of(missing, cell)
 
 
+def coarse_std(std: np.ndarray, cell: int = CELL) -> np.ndarray:
+    """The square root of the mean standard deviation of each cell of `std` float32 (H, W), 0 where known: float32 (h, w) in
+    [0, 1], on whose scale small ones are apart."""
+    height, width = std.shape
+    padded = np.pad(std, ((0, -height % cell), (0, -width % cell)))
+    means: np.ndarray = padded.reshape(padded.shape[0] // cell, cell, -1, cell).mean(axis=(1, 3))
+    return np.sqrt(means.clip(0, 1))
+
+
 class Sampler:
     """The autoregressive weights of a file or bundled name, run by torch on the CPU. Raises PixelRNNError where they cannot be
-    read, are of another kind, or torch is not installed."""
+    read, are of another kind, or torch is not installed.
 
-    def __init__(self, weights: str | Path = SAMPLER) -> None:
+    expected: what says what is expected in a hole; by default, as in training, bedrooms-expected.
+    """
+
+    def __init__(self, weights: str | Path = SAMPLER, expected: Backend | None = None) -> None:
         try:
             from .checkpoint import load
             from .models import model_kind
@@ -48,18 +61,18 @@ class Sampler:
             raise PixelRNNError(f"{weights}: {loaded.name} draws no samples. Give weights of pixelcnn or another PixelRNN.")
         self.name = loaded.name
         self.model: Any = loaded.model  # an Autoregressive, which cannot be named without torch
+        self.expected = expected or open_backend(EXPECTED)
 
     def __call__(
         self,
         picture: np.ndarray,
         missing: np.ndarray,
-        expected: np.ndarray,
         samples: int,
         seed: int = 0,
         temperature: float = 1.0,
         progress: Callable[[float], Any] = lambda share: None,
     ) -> Drawn:
-        """Draw what is `missing` in `picture`, where `expected` is its expected completion, `samples` times.
+        """Draw what is `missing` in `picture` `samples` times.
 
         seed: the same one draws the same samples. temperature: above 0; below 1, likely pixels become likelier, and samples
         more alike. progress: told the share that is done, in (0, 1]. Raises PixelRNNError for a temperature of 0 or less.
@@ -70,7 +83,7 @@ class Sampler:
             raise PixelRNNError(f"temperature {temperature}: must be above 0.")
         generator = torch.Generator().manual_seed(seed)
         guides: list[dict[Box, np.ndarray]] = [{} for _ in range(samples)]
-        nats, count, parts = torch.zeros(samples), 0, list(self._coarse(picture, missing, expected))
+        nats, count, parts = torch.zeros(samples), 0, list(self._coarse(picture, missing))
         for number, (part, *inputs) in enumerate(parts):
             known, mask, guess = (one.expand(samples, -1, -1, -1) for one in inputs)
 
@@ -85,28 +98,36 @@ class Sampler:
                 guide[part] = one
         return Drawn(guides, (nats / count).tolist())
 
-    def log_likelihood(self, picture: np.ndarray, missing: np.ndarray, expected: np.ndarray, truth: np.ndarray) -> float:
+    def log_likelihood(self, picture: np.ndarray, missing: np.ndarray, truth: np.ndarray) -> float:
         """Nats per missing pixel of the coarse picture that `truth` has there; the rest as in a call."""
         import torch
 
-        nats, count = 0.0, 0
-        true = self._coarse(truth, np.zeros_like(missing), truth, missing)
-        for (_, known, mask, guess), (_, seen, _, _) in zip(self._coarse(picture, missing, expected), true, strict=True):
+        nats, count, nothing = 0.0, 0, np.zeros_like(missing)
+        for (part, known, mask, guess), view in zip(self._coarse(picture, missing), views(missing), strict=True):
+            coarse, _ = reduced(*at_scale(truth[part.slices], nothing[part.slices], view.scale))
+            seen = torch.from_numpy(to_float(coarse))[None]
             with torch.inference_mode():
                 nats += float(self.model.log_prob(torch.where(mask > 0, seen, known), mask, guess))
             count += int(mask.sum())
         return nats / count
 
     def _coarse(
-        self, picture: np.ndarray, missing: np.ndarray, expected: np.ndarray, holes: np.ndarray | None = None
+        self, picture: np.ndarray, missing: np.ndarray
     ) -> Iterator[tuple[Box, "torch.Tensor", "torch.Tensor", "torch.Tensor"]]:
-        """Each part around `holes`, `missing` by default: the picture (1, 3, h, w), what is missing (1, 1, h, w) in {0, 1}, and
-        the expected completion (1, 3, h, w)."""
+        """Each part around a group of holes: the picture (1, 3, h, w), what is missing (1, 1, h, w) in {0, 1}, and what is
+        expected as the model has it (1, 3 or 4, h, w)."""
         import torch
 
-        for _, part, scale, _ in views(missing if holes is None else holes):
+        expected = picture.copy()
+        std = fill(self.expected, expected, missing)
+        if std is None:
+            raise PixelRNNError("several samples need weights that give an uncertainty, as bedrooms-expected does.")
+        for _, part, scale, _ in views(missing):
             small, hole = at_scale(picture[part.slices], missing[part.slices], scale)
             known, cells = reduced(small, hole)
             guess, _ = reduced(at_scale(expected[part.slices], np.zeros_like(missing[part.slices]), scale)[0], hole)
             image, first = (torch.from_numpy(to_float(one))[None] for one in (known, guess))
+            if self.model.config.anchored:
+                spread = coarse_std(resize_map(std[part.slices], *hole.shape[::-1]))
+                first = torch.cat([first, torch.from_numpy(spread)[None, None]], dim=1)
             yield part, image, torch.from_numpy(cells)[None, None].float(), first

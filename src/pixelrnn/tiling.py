@@ -125,7 +125,7 @@ def _finer(network: Network, view: np.ndarray, missing: np.ndarray, scale: float
     sharp, hole = at_scale(view, missing, scale)
     size = hole.shape[1], hole.shape[0]
     picture = paste_known(sharp, resize(level.picture, *size), hole)
-    deviation = None if level.deviation is None else _resize(level.deviation, *size)
+    deviation = None if level.deviation is None else resize_map(level.deviation, *size)
     for tile in _tiles(hole):
         inside = hole[tile.slices]
         before = picture[tile.slices]
@@ -148,7 +148,7 @@ def _paste(level: Level, view: np.ndarray, missing: np.ndarray, deviation: np.nd
             filled, spread = level.picture[strip.slices], None if level.deviation is None else level.deviation[strip.slices]
         else:
             place = (strip.left * scale[1], strip.top * scale[0], strip.right * scale[1], strip.bottom * scale[0])
-            bring = partial(_resize, width=strip.size[0], height=strip.size[1], place=place)
+            bring = partial(resize_map, width=strip.size[0], height=strip.size[1], place=place)
             filled, spread = bring(level.picture), None if level.deviation is None else bring(level.deviation)
         np.copyto(view[strip.slices], filled, where=hole[..., None])
         if deviation is not None and spread is not None:
@@ -163,7 +163,7 @@ def at_scale(view: np.ndarray, missing: np.ndarray, scale: float) -> tuple[np.nd
     factor = max(1, int(1 / scale))
     hole = any_of(missing, factor)
     # a filter no wider than the mask's own, and blank holes, so that nothing of what is covered leaks out
-    return _resize(blank(shrink(view, factor), hole), width, height), resize(hole, width, height)
+    return resize_map(blank(shrink(view, factor), hole), width, height), resize(hole, width, height)
 
 
 def any_of(missing: np.ndarray, factor: int) -> np.ndarray:
@@ -173,7 +173,9 @@ def any_of(missing: np.ndarray, factor: int) -> np.ndarray:
     return missing
 
 
-def _resize(array: np.ndarray, width: int, height: int, place: tuple[float, float, float, float] | None = None) -> np.ndarray:
+def resize_map(
+    array: np.ndarray, width: int, height: int, place: tuple[float, float, float, float] | None = None
+) -> np.ndarray:
     """uint8 (H, W, 3) or float32 (H, W), or its part at `place` (left, top, right, bottom), at another size, bilinearly."""
     return np.array(Image.fromarray(array).resize((width, height), Image.Resampling.BILINEAR, box=place))
 
@@ -185,7 +187,7 @@ def cut(guide: np.ndarray, shape: tuple[int, ...], part: Box) -> np.ndarray:
     y, x = guide.shape[1] / shape[0], guide.shape[2] / shape[1]
     place = (part.left * x, part.top * y, part.right * x, part.bottom * y)
     size = [max(1, -(-side // GUIDE)) for side in part.size]
-    return np.stack([_resize(channel, size[0], size[1], place) for channel in guide])
+    return np.stack([resize_map(channel, size[0], size[1], place) for channel in guide])
 
 
 def _tiles(hole: np.ndarray) -> Iterator[Box]:

@@ -15,14 +15,14 @@ the distribution may be a mixture of logistics.
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import nn
 from torch.nn import functional as F
 
 from .layers import Block, GatedScan, pull_push
-from .likelihood import create_likelihood, uniform
+from .likelihood import LogisticMixture, create_likelihood, uniform
 from .masked import MaskedConv2d, Part, Window
 
 
@@ -31,7 +31,8 @@ class AutoregressiveConfig:
     """channels, levels: of the pictures. features: h, where blocks pass on 2 h and LSTMs hold h; depth: blocks. head_features:
     of the 1 x 1 layer before the distribution. likelihood: "softmax", or "logistics" with `components`. encoder_features,
     encoder_depth: of the encoder that reads the known pixels; 0 features for none. ordered: False hides the pixels before from
-    each, which leaves independent ones given what the encoder knows: what order is worth.
+    each, which leaves independent ones given what the encoder knows: what order is worth. anchored: a guess comes with its
+    standard deviation, and pixels are modelled by their distance from it in that unit; needs an encoder and "logistics".
     """
 
     channels: int = 3
@@ -44,6 +45,7 @@ class AutoregressiveConfig:
     encoder_features: int = 48
     encoder_depth: int = 4
     ordered: bool = field(default=True, metadata={"before": True})
+    anchored: bool = field(default=False, metadata={"before": False})
 
 
 class Evaluated(Protocol):
@@ -57,21 +59,32 @@ class Evaluated(Protocol):
 class Encoder(nn.Module):
     """What is known of a picture, for every position: ConvNeXt blocks around a scan over rows and columns.
 
-    Picture with nothing under the hole, a first guess of the whole, both (B, C, H, W), and mask (B, 1, H, W) to
-    (B, features, H, W).
+    (B, inputs, H, W), of a picture with nothing under the hole, a first guess of the whole, the mask and, for an anchored
+    model, the guess's standard deviation, to (B, features, H, W).
     """
 
-    def __init__(self, channels: int, features: int, depth: int) -> None:
+    def __init__(self, inputs: int, features: int, depth: int) -> None:
         super().__init__()
         blocks = [Block(features) for _ in range(depth)]
         scan = GatedScan(features, features // 2, nn.GRU)
         self.layers = nn.Sequential(
-            nn.Conv2d(2 * channels + 1, features, 3, padding=1), *blocks[: depth // 2], scan, *blocks[depth // 2 :]
+            nn.Conv2d(inputs, features, 3, padding=1), *blocks[: depth // 2], scan, *blocks[depth // 2 :]
         )
 
-    def forward(self, known: torch.Tensor, guess: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        features: torch.Tensor = self.layers(torch.cat([known, 2 * guess - 1, mask], dim=1))
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        features: torch.Tensor = self.layers(x)
         return features
+
+
+class Anchor(NamedTuple):
+    """What pixels are measured from, and in which unit: (B, C, ...) in [-1, 1] and (B, 1, ...), above 0."""
+
+    centre: torch.Tensor
+    scale: torch.Tensor
+
+    def at(self, *index: Any) -> "Anchor":
+        """The places `index` of rows and columns."""
+        return Anchor(self.centre[(..., *index)], self.scale[(..., *index)])
 
 
 class Autoregressive(nn.Module):
@@ -90,12 +103,15 @@ class Autoregressive(nn.Module):
             raise ValueError(f"features must be at least the {config.channels} channels, got {config.features}")
         self.config = config
         self.likelihood = create_likelihood(config.likelihood, config.levels, config.components)
+        if config.anchored and not (config.encoder_features and config.likelihood == "logistics"):
+            raise ValueError("anchored needs encoder_features above 0 and likelihood 'logistics'")
         wide, channels, outputs = 2 * config.features, config.channels, config.channels * self.likelihood.parameters
-        self.first = MaskedConv2d("A", channels, wide, (7, 7), channels)
+        self.first = MaskedConv2d("A", channels * (1 + config.anchored), wide, (7, 7), channels)
         self.blocks = nn.ModuleList(type(self).block(config) for _ in range(config.depth))
         self.head = MaskedConv2d("B", wide, config.head_features, channels=channels)
         self.last = MaskedConv2d("B", config.head_features, outputs, channels=channels)
-        self.encoder = Encoder(channels, config.encoder_features, config.encoder_depth) if config.encoder_features else None
+        inputs = 2 * channels + 1 + config.anchored
+        self.encoder = Encoder(inputs, config.encoder_features, config.encoder_depth) if config.encoder_features else None
         if config.likelihood == "logistics":  # apart from the start, or all components learn the same
             with torch.no_grad():
                 spread = torch.linspace(-0.8, 0.8, config.components).repeat(channels, 1)
@@ -106,33 +122,63 @@ class Autoregressive(nn.Module):
     ) -> torch.Tensor | None:
         """The encoder's features (B, encoder_features, H, W), which nothing under the mask has an effect on; None without one.
 
-        guess: (B, C, H, W) in [0, 1], what may be in the hole, made from known pixels alone; a smooth fill by default.
+        guess: (B, C, H, W) in [0, 1], what may be in the hole, made from known pixels alone; a smooth fill by default. For an
+        anchored model (B, C + 1, H, W), the square root of its standard deviation at the end; by default, that of 0.15.
         """
         if self.encoder is None:
             return None
         mask = torch.ones_like(image[:, :1]) if mask is None else mask
-        known = torch.where(mask > 0, 0, image)  # not a product: what is missing may be anything, NaN too
-        guess = pull_push(known, mask) if guess is None else guess
-        features: torch.Tensor = self.encoder(
-            torch.where(mask > 0, 0, 2 * image - 1), torch.where(mask > 0, guess, known), mask
-        )
+        shown = torch.where(mask > 0, 0, 2 * image - 1)  # not a product: what is missing may be anything, NaN too
+        guess = self._guess(image, mask, guess)
+        centre = torch.where(mask > 0, 2 * guess[:, : self.config.channels] - 1, 2 * image - 1)
+        features: torch.Tensor = self.encoder(torch.cat([shown, centre, mask, guess[:, self.config.channels :]], dim=1))
         return features
 
-    def shown(self, image: torch.Tensor) -> torch.Tensor:
-        """`image` as the first convolution reads it, in [-1, 1]."""
-        return 2 * image - 1 if self.config.ordered else torch.zeros_like(image)
+    def _guess(self, image: torch.Tensor, mask: torch.Tensor, guess: torch.Tensor | None) -> torch.Tensor:
+        """`guess`, or what it is by default."""
+        expected = self.config.channels + self.config.anchored
+        if guess is None:
+            guess = pull_push(torch.where(mask > 0, 0, image), mask)
+            if self.config.anchored:
+                guess = torch.cat([guess, torch.full_like(mask, 0.15**0.5)], dim=1)
+        if guess.shape[1] != expected:
+            raise ValueError(f"guess must have {expected} channels, got {guess.shape[1]}")
+        return guess
 
-    def features(self, image: torch.Tensor, condition: torch.Tensor | None) -> torch.Tensor:
+    def anchor(self, image: torch.Tensor, mask: torch.Tensor | None, guess: torch.Tensor | None = None) -> Anchor | None:
+        """What the distributions of an anchored model stand on; None for others. Arguments as in `condition`."""
+        if not self.config.anchored:
+            return None
+        mask = torch.ones_like(image[:, :1]) if mask is None else mask
+        guess = self._guess(image, mask, guess)
+        mean, root = guess.split([self.config.channels, 1], dim=1)
+        return Anchor(torch.where(mask > 0, 2 * mean - 1, 2 * image - 1), (2 * root.square()).clamp_min(0.02))
+
+    def shown(self, image: torch.Tensor, anchor: Anchor | None) -> torch.Tensor:
+        """`image` (B, C, ...) as the first convolution reads it: in [-1, 1], and each channel's distance from the anchor."""
+        shown = 2 * image - 1
+        if anchor is not None:
+            apart = ((shown - anchor.centre) / anchor.scale).clamp(-5, 5)
+            shown = torch.stack([shown, apart], dim=2).flatten(1, 2)  # both in the channel's own group
+        return shown if self.config.ordered else torch.zeros_like(shown)
+
+    def features(self, image: torch.Tensor, condition: torch.Tensor | None, anchor: Anchor | None = None) -> torch.Tensor:
         """What the last block says, (B, 2 h, H, W), each position of the pixels before it and, in groups, of its own."""
-        x: torch.Tensor = self.first(self.shown(image))
+        x: torch.Tensor = self.first(self.shown(image, anchor))
         for block in self.blocks:
             x = block(x, condition)
         return x
 
-    def parameters_at(self, features: torch.Tensor) -> torch.Tensor:
-        """The distributions of loose positions: (N, 2 h) to (N, C, P)."""
+    def parameters_at(self, features: torch.Tensor, anchor: Anchor | None = None) -> torch.Tensor:
+        """The distributions of loose positions: (N, 2 h) and an anchor (N, C), (N, 1) to (N, C, P)."""
         last = self.last.at(F.relu(self.head.at(F.relu(features))))
-        return last.view(-1, self.config.channels, self.likelihood.parameters)
+        return self.around(last.view(-1, self.config.channels, self.likelihood.parameters), anchor)
+
+    def around(self, parameters: torch.Tensor, anchor: Anchor | None) -> torch.Tensor:
+        """Distributions (N, C, P) that an anchor (N, C), (N, 1) moves and widens."""
+        if anchor is None or not isinstance(self.likelihood, LogisticMixture):
+            return parameters
+        return self.likelihood.around(parameters, *anchor)
 
     def log_prob(
         self, image: torch.Tensor, mask: torch.Tensor | None = None, guess: torch.Tensor | None = None
@@ -140,10 +186,12 @@ class Autoregressive(nn.Module):
         """Nats (B,) of the missing pixels of `image` given the known ones; `image` shows the missing ones, too, and is rounded
         to levels there. 0 where nothing is missing. guess: as in `condition`."""
         levels = self.config.levels - 1
-        features = self.features(image, self.condition(image, mask, guess)).permute(0, 2, 3, 1)  # (B, H, W, 2 h)
         missing = torch.ones_like(image[:, 0]).bool() if mask is None else mask[:, 0] > 0  # (B, H, W)
+        anchor = self.anchor(image, mask, guess)
+        features = self.features(image, self.condition(image, mask, guess), anchor).permute(0, 2, 3, 1)  # (B, H, W, 2 h)
+        loose = None if anchor is None else Anchor(*(part.permute(0, 2, 3, 1)[missing] for part in anchor))
         level = (image * levels).round().long().clamp(0, levels).permute(0, 2, 3, 1)
-        nats = self.likelihood.log_prob(self.parameters_at(features[missing]), level[missing]).sum(dim=1)  # (N,)
+        nats = self.likelihood.log_prob(self.parameters_at(features[missing], loose), level[missing]).sum(dim=1)  # (N,)
         owner = missing.nonzero()[:, 0]
         return nats.new_zeros(len(image)).index_add(0, owner, nats)
 
@@ -181,10 +229,10 @@ class Autoregressive(nn.Module):
         progress: Callable[[float], Any],
     ) -> torch.Tensor:
         missing = torch.ones_like(image[:, 0]).bool() if mask is None else mask[:, 0] > 0  # (B, H, W)
-        condition = self.condition(image, mask, guess)
+        condition, anchor = self.condition(image, mask, guess), self.anchor(image, mask, guess)
         image = torch.where(missing[:, None], 0, image)
         wanted = missing.any(dim=0)  # (H, W), by any picture of the batch
-        evaluation = (_Cached if cached else _Plain)(self, image, condition)
+        evaluation = (_Cached if cached else _Plain)(self, image, condition, anchor)
         rows, done, total = wanted.any(dim=1).nonzero().flatten().tolist(), 0, int(wanted.sum())
         for row in range(rows[-1] + 1 if rows else 0):
             evaluation.next_row(row)
@@ -224,8 +272,10 @@ def _one_thread() -> Iterator[None]:
 class _Plain:
     """The whole picture, again for each channel of each pixel."""
 
-    def __init__(self, model: Autoregressive, image: torch.Tensor, condition: torch.Tensor | None) -> None:
-        self.model, self.image, self.condition = model, image, condition
+    def __init__(
+        self, model: Autoregressive, image: torch.Tensor, condition: torch.Tensor | None, anchor: Anchor | None
+    ) -> None:
+        self.model, self.image, self.condition, self.anchor = model, image, condition, anchor
 
     def next_row(self, row: int) -> None:
         pass
@@ -234,19 +284,19 @@ class _Plain:
         pass
 
     def parameters(self, row: int, column: int, channel: int) -> torch.Tensor:
-        features = self.model.features(self.image, self.condition)
-        return self.model.parameters_at(features.permute(0, 2, 3, 1).flatten(0, 2)).view(
-            len(self.image), *self.image.shape[2:], self.model.config.channels, -1
-        )[:, row, column, channel]
+        features = self.model.features(self.image, self.condition, self.anchor)[:, :, row, column]
+        return self.model.parameters_at(features, self.anchor and self.anchor.at(row, column))[:, channel]
 
 
 class _Cached:
     """One position at a time: every layer keeps what later positions need of it, and each group of features is computed once,
     as soon as the channels before it are known."""
 
-    def __init__(self, model: Autoregressive, image: torch.Tensor, condition: torch.Tensor | None) -> None:
+    def __init__(
+        self, model: Autoregressive, image: torch.Tensor, condition: torch.Tensor | None, anchor: Anchor | None
+    ) -> None:
         batch, width = len(image), image.shape[3]
-        self.model, self.image = model, image
+        self.model, self.image, self.anchor = model, image, anchor
         self.first = Window(model.first, batch, width)
         self.blocks: list[Evaluated] = [block.evaluated(condition, batch, width) for block in model.blocks]  # type: ignore[operator]
         self.head, self.last = Window(model.head, batch, width), Window(model.last, batch, width)
@@ -259,7 +309,8 @@ class _Cached:
         self.begun = True
 
     def _pixels(self, row: int, start: int, end: int) -> torch.Tensor:
-        return self.model.shown(self.image[:, :, row, start:end].transpose(1, 2))
+        here = self.anchor and self.anchor.at(row, slice(start, end))
+        return self.model.shown(self.image[:, :, row, start:end], here).transpose(1, 2)
 
     def skip(self, row: int, start: int, end: int, drawn: bool = False) -> None:
         """Take in pixels that are known, or `drawn` by now, whose features were computed on the way."""
@@ -276,4 +327,8 @@ class _Cached:
         for block in self.blocks:
             x = block(x, column, channel)
         x = F.relu(self.head(F.relu(x), column, channel))
-        return self.last(x, column, channel)[:, 0]
+        last = self.last(x, column, channel)  # (B, 1, P)
+        here = self.anchor and Anchor(
+            self.anchor.centre[:, channel : channel + 1, row, column], self.anchor.scale[:, :, row, column]
+        )
+        return self.model.around(last, here)[:, 0]

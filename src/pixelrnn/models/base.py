@@ -72,6 +72,10 @@ class CompletionModel(nn.Module):
         `image`."""
         raise NotImplementedError
 
+    def fine_grids(self) -> list[nn.Module]:
+        """What decodes at the finest resolutions, for a training of that alone."""
+        raise NotImplementedError
+
     def forward(self, image: torch.Tensor, mask: torch.Tensor | None = None, guide: torch.Tensor | None = None) -> Prediction:
         """image (B, 3, H, W) in [0, 1]; mask (B, 1, H, W) in {0, 1}, 1 where missing; without it, what the model detects, which
         is not asked where there is one.

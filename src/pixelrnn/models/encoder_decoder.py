@@ -108,6 +108,10 @@ class UNet(nn.Module):
         self.decode = nn.ModuleList(_blocks(width, depth) for width, depth in zip(widths[-2::-1], depths[-2::-1], strict=True))
         self.head = head
 
+    def fine_grids(self) -> list[nn.Module]:
+        """What decodes on the two finest grids, and the head."""
+        return [*self.up[-2:], *self.decode[-2:], self.head]
+
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         x, skipped = self.stem(x), []
         for encode, down in zip(self.encode, self.down, strict=True):
@@ -202,6 +206,9 @@ class OptimizedPixelRNN(CompletionModel):
         if config.smooth_start:  # an untrained network leaves the smooth fill as it is
             nn.init.normal_(last.weight, std=1e-3)
             nn.init.zeros_(last.bias)  # type: ignore[arg-type]
+
+    def fine_grids(self) -> list[nn.Module]:
+        return self.filler.fine_grids()
 
     def detect(self, image: torch.Tensor, seen: torch.Tensor | None = None) -> torch.Tensor:
         height, width = image.shape[-2:]

@@ -54,6 +54,12 @@ class LogisticMixture:
         logits, means, scales = parameters.unflatten(-1, (3, self.components)).unbind(-2)
         return logits, means, scales.clamp_min(-7) - 2  # fresh weights begin at a seventh, and none gets infinitely sure
 
+    def around(self, parameters: torch.Tensor, centre: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
+        """The parameters (..., P) of the same mixture, `scale` (...) times as wide and moved by `centre` (...)."""
+        logits, means, scales = parameters.unflatten(-1, (3, self.components)).unbind(-2)
+        # fresh weights begin at a fourth of the scale for each component, and three fourths for all together
+        return torch.cat([logits, centre[..., None] + scale[..., None] * means, scales + scale.log()[..., None] + 0.7], dim=-1)
+
     def log_prob(self, parameters: torch.Tensor, level: torch.Tensor) -> torch.Tensor:
         logits, means, log_scales = self._parts(parameters)
         half = 1 / (self.levels - 1)  # of the distance between two levels in [-1, 1]

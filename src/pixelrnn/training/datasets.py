@@ -28,7 +28,7 @@ from ..sources import Files, Joined, Memory, Part, Source, parted
 from ..streamed import EndlessBatches, StreamedPhotographs
 from ..streams import Stream
 from .on_device import DevicePhotographs
-from .recipe import Recipe
+from .recipe import FILLING, Recipe
 
 HELD = 1000  # pictures of a stream's first shard that validate, at most
 
@@ -169,7 +169,7 @@ def steps_an_epoch(training: Training, recipe: Recipe) -> int | None:
 def _on_device(data: ConcatDataset[Any], recipe: Recipe, device: torch.device, rank: int, world: int) -> DevicePhotographs:
     """The photographs of `data` in the memory of the device that trains."""
     datasets = [part for part in data.datasets if isinstance(part, OccludedPhotographs)]
-    if len(datasets) < len(data.datasets) or recipe.occlusion not in ("random", "squares") or recipe.part != "filler":
+    if len(datasets) < len(data.datasets) or recipe.occlusion not in ("random", "squares") or recipe.part not in FILLING:
         raise PixelRNNError("mask_bank: needs photographs, occlusion random or squares, and part filler.")
     return DevicePhotographs(
         Joined([part.source for part in datasets]),

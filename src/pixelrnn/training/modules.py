@@ -61,6 +61,10 @@ class CompletionModule(RecipeModule):
 
     def __init__(self, model: CompletionModel, recipe: Recipe) -> None:
         super().__init__(model, recipe)
+        if recipe.part == "decoder":
+            model.requires_grad_(False)
+            for module in model.fine_grids():
+                module.requires_grad_(True)
         self.first_pictures: torch.Tensor | None = None  # (N, 3, 3, H, W) of the last validation: occluded, completed, original
 
     def loss(self, prediction: Prediction, batch: dict[str, Any]) -> torch.Tensor:

@@ -13,6 +13,7 @@ from pydantic.dataclasses import dataclass
 from ..errors import PixelRNNError, nearest
 from ..models import create_model
 
+FILLING = ("filler", "decoder")  # parts of what fills
 SHARES = ("adversarial", "feature_matching", "projected", "perceptual", "error")
 
 Count = Annotated[int, Field(ge=1)]
@@ -38,7 +39,7 @@ class Recipe:
     learning_rate: Weight = 0.001
     schedule: Literal["constant", "one_cycle"] = "constant"  # one_cycle: up over a tenth, then down a cosine to a hundredth
     loss: Literal["combined", "hole_l1", "hole_rmse"] = "combined"  # over the whole picture; the others over the missing pixels
-    part: Literal["all", "filler", "detector"] = "all"  # what learns, where a model has these parts
+    part: Literal["all", "filler", "decoder", "detector"] = "all"  # what learns, where a model has these
     # for looks: shares of the gradient by the picture, whatever the size of each loss, in place of `loss`. Of a patch
     # discriminator's verdict and of the distance in its features, of a projected one's, of the distance in EfficientNet's
     # features and of the mean absolute error; the third and the fourth need the extra "perceptual"
@@ -181,9 +182,9 @@ def _check_together(recipe: Recipe, given: Mapping[str, Any]) -> None:
         raise PixelRNNError("recipe: epochs beside minutes: a run ends by one of the two. Leave one out.")
     if not recipe.mse_weight + recipe.ssim_weight:
         raise PixelRNNError("recipe: mse_weight and ssim_weight are both 0, so nothing would be learned. Raise one.")
-    if any(getattr(recipe, share) for share in SHARES) and recipe.part != "filler":
+    if any(getattr(recipe, share) for share in SHARES) and recipe.part not in FILLING:
         raise PixelRNNError(f"{', '.join(SHARES)}: what fills is trained by them alone. Add part=filler.")
-    if recipe.mask_bank and (recipe.occlusion not in ("random", "squares") or recipe.part != "filler"):
+    if recipe.mask_bank and (recipe.occlusion not in ("random", "squares") or recipe.part not in FILLING):
         raise PixelRNNError("mask_bank: needs photographs, occlusion random or squares, and part filler.")
     default = Recipe()
     for key, (is_useless, reason) in USELESS.items():
