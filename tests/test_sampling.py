@@ -12,17 +12,17 @@ from pixelrnn.backends import open_backend
 from pixelrnn.data import CoarseCases
 from pixelrnn.models import create_model
 from pixelrnn.rooms import render_bedroom
-from pixelrnn.sampling import CELL, Sampler, reduced
+from pixelrnn.sampling import Sampler, reduced
 from pixelrnn.tiling import views
 
-SIDE = 128
+SIDE, CELL = 128, 4
 
 
 @pytest.fixture(scope="module")
 def sampler(tmp_path_factory):
     """One with fresh weights, which draws anything."""
     torch.manual_seed(3)
-    options = {"components": 2, "features": 6, "depth": 1, "encoder_features": 6, "encoder_depth": 2}
+    options = {"components": 2, "features": 6, "depth": 1, "encoder_features": 6, "encoder_depth": 2, "cell": CELL}
     model = create_model("pixelcnn", likelihood="logistics", anchored=True, **options)
     path = tmp_path_factory.mktemp("weights") / "sampler.safetensors"
     checkpoint.save(path, model, {})
@@ -75,12 +75,12 @@ def test_the_log_likelihood_is_that_of_the_coarse_pixels_that_were_drawn(sampler
     (view,) = views(hole)
     assert view.scale == 1
     drawn = sampler(room, hole, samples=3, seed=5)
-    known, cells = reduced(room[view.part.slices], hole[view.part.slices])
+    known, cells = reduced(room[view.part.slices], hole[view.part.slices], CELL)
     coarse = torch.stack([torch.from_numpy(guides[view.part]) for guides in drawn.guides])
     expected = Completer(sampler.expected)(room, hole, grain="none")
     height, width = (side // CELL for side in hole[view.part.slices].shape)
     std = expected.uncertainty[view.part.slices].reshape(height, CELL, width, CELL).mean(axis=(1, 3))
-    colour, _ = reduced(expected.image[view.part.slices], hole[view.part.slices])
+    colour, _ = reduced(expected.image[view.part.slices], hole[view.part.slices], CELL)
     guess = torch.cat([torch.from_numpy(colour.transpose(2, 0, 1) / 255), torch.from_numpy(std)[None].sqrt()])
     guess = guess.float().expand(3, -1, -1, -1)
     mask = torch.from_numpy(cells)[None, None].float().expand(3, -1, -1, -1)
@@ -124,8 +124,8 @@ def test_weights_that_draw_nothing_and_temperatures_that_are_too_cold_are_refuse
 
 def test_a_cell_is_missing_where_any_of_its_pixels_is():
     mask = np.zeros((20, 30), bool)
-    mask[CELL, 2 * CELL - 1] = True
-    picture, cells = reduced(np.full((20, 30, 3), 7, np.uint8), mask)
+    mask[8, 15] = True
+    picture, cells = reduced(np.full((20, 30, 3), 7, np.uint8), mask, 8)
     assert picture.shape == (3, 4, 3)
     assert [*map(tuple, np.argwhere(cells))] == [(1, 1)]
 

@@ -19,8 +19,6 @@ from .weights import EXPECTED, SAMPLER
 if TYPE_CHECKING:
     import torch
 
-CELL = 8  # pixels a side, at the scale of the network that completes, that are one pixel to the sampler
-
 
 class Drawn(NamedTuple):
     """Samples of all holes of a picture."""
@@ -29,12 +27,12 @@ class Drawn(NamedTuple):
     log_likelihood: list[float]  # nats per missing pixel of the coarse picture
 
 
-def reduced(picture: np.ndarray, missing: np.ndarray, cell: int = CELL) -> tuple[np.ndarray, np.ndarray]:
+def reduced(picture: np.ndarray, missing: np.ndarray, cell: int) -> tuple[np.ndarray, np.ndarray]:
     """Both on a grid of cells of `cell` x `cell` pixels: their averages, and True where any of their pixels is missing."""
     return shrink(picture, cell), any_of(missing, cell)
 
 
-def coarse_std(std: np.ndarray, cell: int = CELL) -> np.ndarray:
+def coarse_std(std: np.ndarray, cell: int) -> np.ndarray:
     """The square root of the mean standard deviation of each cell of `std` float32 (H, W), 0 where known: float32 (h, w) in
     [0, 1], on whose scale small ones are apart."""
     height, width = std.shape
@@ -61,6 +59,7 @@ class Sampler:
             raise PixelRNNError(f"{weights}: {loaded.name} draws no samples. Give weights of pixelcnn or another PixelRNN.")
         self.name = loaded.name
         self.model: Any = loaded.model  # an Autoregressive, which cannot be named without torch
+        self.cell: int = self.model.config.cell  # pixels a side, at the scale at which a hole is filled first
         self.expected = expected or open_backend(EXPECTED)
 
     def __call__(
@@ -104,7 +103,7 @@ class Sampler:
 
         nats, count, nothing = 0.0, 0, np.zeros_like(missing)
         for (part, known, mask, guess), view in zip(self._coarse(picture, missing), views(missing), strict=True):
-            coarse, _ = reduced(*at_scale(truth[part.slices], nothing[part.slices], view.scale))
+            coarse, _ = reduced(*at_scale(truth[part.slices], nothing[part.slices], view.scale), self.cell)
             seen = torch.from_numpy(to_float(coarse))[None]
             with torch.inference_mode():
                 nats += float(self.model.log_prob(torch.where(mask > 0, seen, known), mask, guess))
@@ -124,10 +123,10 @@ class Sampler:
             raise PixelRNNError("several samples need weights that give an uncertainty, as bedrooms-expected does.")
         for _, part, scale, _ in views(missing):
             small, hole = at_scale(picture[part.slices], missing[part.slices], scale)
-            known, cells = reduced(small, hole)
-            guess, _ = reduced(at_scale(expected[part.slices], np.zeros_like(missing[part.slices]), scale)[0], hole)
+            known, cells = reduced(small, hole, self.cell)
+            guess, _ = reduced(at_scale(expected[part.slices], np.zeros_like(missing[part.slices]), scale)[0], hole, self.cell)
             image, first = (torch.from_numpy(to_float(one))[None] for one in (known, guess))
             if self.model.config.anchored:
-                spread = coarse_std(resize_map(std[part.slices], *hole.shape[::-1]))
+                spread = coarse_std(resize_map(std[part.slices], *hole.shape[::-1]), self.cell)
                 first = torch.cat([first, torch.from_numpy(spread)[None, None]], dim=1)
             yield part, image, torch.from_numpy(cells)[None, None].float(), first

@@ -33,6 +33,7 @@ class AutoregressiveConfig:
     encoder_depth: of the encoder that reads the known pixels; 0 features for none. ordered: False hides the pixels before from
     each, which leaves independent ones given what the encoder knows: what order is worth. anchored: a guess comes with its
     standard deviation, and pixels are modelled by their distance from it in that unit; needs an encoder and "logistics".
+    cell: pixels a side of the photograph that one pixel here stands for, where a sampler is what is trained.
     """
 
     channels: int = 3
@@ -46,6 +47,7 @@ class AutoregressiveConfig:
     encoder_depth: int = 4
     ordered: bool = field(default=True, metadata={"before": True})
     anchored: bool = field(default=False, metadata={"before": False})
+    cell: int = field(default=8, metadata={"before": 8})
 
 
 class Evaluated(Protocol):
