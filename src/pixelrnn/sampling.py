@@ -51,7 +51,7 @@ class Sampler:
     def __init__(self, weights: str | Path = SAMPLER, expected: Backend | None = None) -> None:
         try:
             from .checkpoint import load
-            from .models import model_kind
+            from .models import model_config, model_kind
         except ImportError:
             raise PixelRNNError("several samples need torch. Install it: pip install 'pixelrnn[train]'.") from None
         loaded = load(weights)
@@ -59,7 +59,8 @@ class Sampler:
             raise PixelRNNError(f"{weights}: {loaded.name} draws no samples. Give weights of pixelcnn or another PixelRNN.")
         self.name = loaded.name
         self.model: Any = loaded.model  # an Autoregressive, which cannot be named without torch
-        self.cell: int = self.model.config.cell  # pixels a side, at the scale at which a hole is filled first
+        config: Any = model_config(loaded.model)
+        self.cell: int = config.cell  # pixels a side, at the scale at which a hole is filled first
         self.expected = expected or open_backend(EXPECTED)
 
     def __call__(
