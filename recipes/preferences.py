@@ -1,0 +1,105 @@
+"""A blind comparison: the same holes filled by several methods, side by side in an order that is shuffled for each case.
+
+python recipes/preferences.py sheet CASES/SET ... --method WEIGHTS[:SAMPLER] --method ... --count 40 -o OUT
+python recipes/preferences.py count OUT ANSWERS.txt
+
+sheet: OUT/page_N.png with ROWS cases a page, each a row: the picture with its hole, then A, B, ..., cropped around the hole and
+enlarged; with :SAMPLER, four samples each, the most likely first. OUT/key.json says which is which, for after the choice.
+count: ANSWERS.txt has a line for each case, such as "3 B", or "3 =" for none; the preferences are counted.
+"""
+
+import argparse
+import json
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from pixelrnn import Completer
+from pixelrnn.cases import read_cases
+from pixelrnn.encode import write_image
+from pixelrnn.sampling import Sampler
+from pixelrnn.tiling import bounds
+
+ROWS, SHOWN, SIDE = 8, 160, 240  # cases a page, pixels of the picture around a hole, and how large they are drawn
+
+
+def around(picture: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """The SHOWN pixels around the hole, or the whole picture where the hole is larger, SIDE pixels a side."""
+    box = bounds(mask)
+    side = SHOWN if max(box.size) < SHOWN - 16 else min(mask.shape)
+    starts = [
+        min(max((low + high - side) // 2, 0), full - side)
+        for low, high, full in ((box.top, box.bottom, mask.shape[0]), (box.left, box.right, mask.shape[1]))
+    ]
+    part = picture[starts[0] : starts[0] + side, starts[1] : starts[1] + side]
+    return np.asarray(Image.fromarray(part).resize((SIDE, SIDE), Image.Resampling.LANCZOS))
+
+
+def completer(method: str) -> Completer:
+    weights, _, sampler = method.partition(":")
+    made = Completer.from_pretrained(weights)
+    made.sampler = Sampler(sampler) if sampler else None
+    return made
+
+
+def row(given: np.ndarray, mask: np.ndarray, completers: list[Completer], seed: int) -> np.ndarray:
+    """One case: what was given, and each method's completion or four samples in a square."""
+    cells = [around(given, mask)]
+    for one in completers:
+        if one.sampler is None:
+            cells.append(around(one(given, mask).image, mask))
+            continue
+        shown = [around(sample, mask) for sample in one(given, mask, samples=4, seed=seed).samples]
+        cells.append(np.vstack([np.hstack(shown[:2]), np.hstack(shown[2:])]))
+    height = max(len(cell) for cell in cells)
+    return np.hstack([np.pad(cell, ((0, height - len(cell)), (0, 8), (0, 0)), constant_values=255) for cell in cells])
+
+
+def sheet(sets: list[Path], methods: list[str], count: int, seed: int, out: Path) -> None:
+    out.mkdir(parents=True)
+    rng = np.random.default_rng(seed)
+    cases = [case for folder in sets for case in read_cases(folder)]
+    chosen = sorted(rng.choice(len(cases), min(count, len(cases)), replace=False).tolist())
+    completers, key, rows = {method: completer(method) for method in methods}, {}, []
+    for number, place in enumerate(chosen, start=1):
+        given, mask, _ = cases[place].read()
+        order = [methods[i] for i in rng.permutation(len(methods))]
+        key[str(number)] = {"case": cases[place].id, **dict(zip("ABCDEF", order, strict=False))}
+        image = Image.fromarray(row(given, mask, [completers[method] for method in order], seed))
+        ImageDraw.Draw(image).text((6, 6), str(number), fill=(255, 0, 0), font_size=28)
+        rows.append(np.asarray(image))
+    for start in range(0, len(rows), ROWS):
+        write_image(out / f"page_{start // ROWS + 1}.png", np.vstack(rows[start : start + ROWS]))
+    (out / "key.json").write_text(json.dumps(key, indent=1))
+
+
+def counted(out: Path, answers: Path) -> Counter[str]:
+    key = json.loads((out / "key.json").read_text())
+    lines = [line.split() for line in answers.read_text().splitlines() if line.strip()]
+    return Counter(key[number].get(letter, "no preference") for number, letter in lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(dest="command", required=True)
+    making = commands.add_parser("sheet")
+    making.add_argument("sets", type=Path, nargs="+")
+    making.add_argument("--method", action="append", required=True)
+    making.add_argument("--count", type=int, default=40)
+    making.add_argument("--seed", type=int, default=1)
+    making.add_argument("-o", "--out", type=Path, required=True)
+    counting = commands.add_parser("count")
+    counting.add_argument("out", type=Path)
+    counting.add_argument("answers", type=Path)
+    asked = parser.parse_args()
+    if asked.command == "sheet":
+        sheet(asked.sets, asked.method, asked.count, asked.seed, asked.out)
+        return
+    for method, times in counted(asked.out, asked.answers).most_common():
+        print(f"{times:4d}  {method}")
+
+
+if __name__ == "__main__":
+    main()
