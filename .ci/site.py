@@ -21,7 +21,7 @@ assert importlib.util.find_spec("torch") is None, "the site is to be built witho
 server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(site)))
 threading.Thread(target=server.serve_forever, daemon=True).start()
 home = f"http://127.0.0.1:{server.server_port}/"
-pages = sorted(path.name for path in site.glob("*.html"))
+pages = sorted(path.relative_to(site).as_posix() for path in site.rglob("*.html"))
 with sync_playwright() as playwright:
     browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))))
     page = playwright.chromium.launch(executable_path=browser, args=["--no-sandbox"]).new_page()

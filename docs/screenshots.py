@@ -1,4 +1,4 @@
-"""Take the pictures of the page that the README shows: python docs/screenshots.py; needs Chromium on the path.
+"""Take the pictures of the page that the documentation shows: python docs/screenshots.py; needs Chromium on the path.
 
 Every photograph on them is a room that pixelrnn.rooms renders.
 """

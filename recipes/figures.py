@@ -1,4 +1,4 @@
-"""The README's and the model card's tables of the bundled weights: python recipes/figures.py FIGURES.json, from
+"""The model card's tables of the bundled weights: python recipes/figures.py FIGURES.json, from
 
 pixelrnn evaluate CASES/{pairs,square,box128,freeform,color,large} --blind --clean VALIDATION \\
     --against telea,ns,biharmonic,mean --json FIGURES.json
