@@ -26,10 +26,10 @@ import numpy as np
 from PIL import Image
 
 from pixelrnn import Completer
+from pixelrnn.data.synthetic import render_bedroom
 from pixelrnn.decode import read_picture
 from pixelrnn.encode import write_image
 from pixelrnn.image import resize
-from pixelrnn.rooms import render_bedroom
 
 MEGAPIXELS = (1, 4, 12, 24, 100)
 SIDE, HOLE = 256, (90, 90, 77, 77)

@@ -25,7 +25,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from pixelrnn import create_model, list_models
-from pixelrnn.export import export_onnx
+from pixelrnn.inference.export import export_onnx
 
 THREADS = int(os.environ["OMP_NUM_THREADS"])
 SIZE, WARM_UP = 256, 2  # the first calls choose kernels

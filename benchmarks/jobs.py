@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from pixelrnn.rooms import render_bedroom
+from pixelrnn.data.synthetic import render_bedroom
 
 SIDE, ROOMS = 256, 8
 WAYS: dict[str, tuple[dict[str, str], Sequence[str]]] = {  # name: environment, options

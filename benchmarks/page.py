@@ -22,7 +22,7 @@ from PIL import Image
 sys.path.append(str(Path(__file__).parents[1] / "tests"))
 
 from browser import Visit, decode, launch, serve
-from pixelrnn.rooms import render_bedroom
+from pixelrnn.data.synthetic import render_bedroom
 
 SIZES = {"256 px": (256, 256), "1.9 megapixels": (1600, 1200), "12 megapixels": (4000, 3000)}
 VISITS = 4  # the first finds a cold server, and does not count

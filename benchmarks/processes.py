@@ -16,8 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
-from pixelrnn.pairs import write_pairs
-from pixelrnn.rooms import render_bedroom
+from pixelrnn.data.pairs import write_pairs
+from pixelrnn.data.synthetic import render_bedroom
 
 CORES, STEPS = os.cpu_count() or 1, 6
 DEFAULTS = ["size=128", "batch_size=16", "occlusion=random", "loss=hole_rmse"]

@@ -21,7 +21,7 @@ from PIL import Image
 sys.path.append(str(Path(__file__).parents[1] / "tests"))
 
 from http_service import serve
-from pixelrnn.rooms import render_bedroom
+from pixelrnn.data.synthetic import render_bedroom
 
 
 def photograph(seed: int) -> bytes:

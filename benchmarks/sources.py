@@ -26,12 +26,12 @@ from completion import photograph
 from PIL import Image
 from torch.utils.data import DataLoader
 
-from pixelrnn.catalogue import open_source, recognise
-from pixelrnn.data import OccludedPhotographs, Occluder
+from pixelrnn.data.catalogue import open_source, recognise
+from pixelrnn.data.datasets import OccludedPhotographs, Occluder
+from pixelrnn.data.shards import index_shard
+from pixelrnn.data.streamed import StreamedPhotographs
+from pixelrnn.data.streams import Stream
 from pixelrnn.decode import read_image
-from pixelrnn.shards import index_shard
-from pixelrnn.streamed import StreamedPhotographs
-from pixelrnn.streams import Stream
 
 KINDS = ("folder", "lmdb", "shards", "stream")
 SHARD = 10_000  # pictures of one, at most
@@ -41,7 +41,11 @@ START = """
 import json, pickle, sys, time
 from pathlib import Path
 import numpy, torch
-from pixelrnn import catalogue, data, folders, streamed, streams
+from pixelrnn import folders
+from pixelrnn.data import catalogue
+from pixelrnn.data import datasets as data
+from pixelrnn.data import streamed
+from pixelrnn.data import streams
 def memory(name):
     return next(int(line.split()[1]) / 1e3 for line in open("/proc/self/status") if line.startswith(name))
 kind, place = sys.argv[1:]

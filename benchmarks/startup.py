@@ -20,8 +20,8 @@ from pathlib import Path
 
 import numpy as np
 
+from pixelrnn.data.synthetic import render_bedroom
 from pixelrnn.encode import write_image
-from pixelrnn.rooms import render_bedroom
 
 EMPTY = "import typer\napp = typer.Typer()\n@app.command()\ndef main() -> None:\n    pass\napp()\n"
 ENVIRONMENT = {**os.environ, "OMP_WAIT_POLICY": "passive", "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "2")}

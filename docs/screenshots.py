@@ -1,6 +1,6 @@
 """Take the pictures of the page that the documentation shows: python docs/screenshots.py; needs Chromium on the path.
 
-Every photograph on them is a room that pixelrnn.rooms renders.
+Every photograph on them is a room that pixelrnn.data.synthetic renders.
 """
 
 import sys
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pixelrnn.rooms import render_bedroom
+from pixelrnn.data.synthetic import render_bedroom
 
 sys.path.append(str(Path(__file__).parents[1] / "tests"))
 

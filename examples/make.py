@@ -6,13 +6,13 @@ Everything here is drawn by our own code: rooms by pixelrnn.rooms, occlusions by
 from pathlib import Path
 
 import numpy as np
+from pixelrnn.occluders import boxes, described_square, ellipses, paint, strokes
+from pixelrnn.report import sheet
+from pixelrnn.rooms import render_bedroom
 
 from pixelrnn import Completer
 from pixelrnn.decode import read_image
 from pixelrnn.encode import write_image
-from pixelrnn.occluders import boxes, described_square, ellipses, paint, strokes
-from pixelrnn.report import sheet
-from pixelrnn.rooms import render_bedroom
 
 HERE = Path(__file__).parent
 # name: (seed of the room, shape of the occlusion, seed of shape and paint)

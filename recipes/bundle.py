@@ -16,12 +16,12 @@ import numpy as np
 import torch
 
 from pixelrnn import checkpoint
+from pixelrnn.data.occluders import described_square, strokes
 from pixelrnn.decode import read_image
 from pixelrnn.folders import list_images
 from pixelrnn.image import to_float
-from pixelrnn.losses import ONE_SIGMA
 from pixelrnn.models import CompletionModel, model_kind
-from pixelrnn.occluders import described_square, strokes
+from pixelrnn.training.losses import ONE_SIGMA
 
 DATA = (
     "photographs, research use: the originals of 962 pairs of the Kaggle 'bedroom-occluded-images' derivative of 'House Rooms "

@@ -21,11 +21,11 @@ import numpy as np
 from rich.progress import track
 from torch.utils.data import Dataset
 
-from pixelrnn.completion import Completer
-from pixelrnn.data import OccludedPhotographs
+from pixelrnn.data.datasets import OccludedPhotographs
 from pixelrnn.image import to_uint8
-from pixelrnn.sampling import coarse_std, reduced
-from pixelrnn.tiling import views
+from pixelrnn.inference.completer import Completer
+from pixelrnn.inference.sampling import coarse_std, reduced
+from pixelrnn.inference.tiling import views
 from pixelrnn.training import Recipe, make_datasets
 from pixelrnn.weights import EXPECTED
 

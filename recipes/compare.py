@@ -17,11 +17,11 @@ from matplotlib.figure import Figure
 from torch.utils.data import DataLoader, Dataset
 
 from pixelrnn import checkpoint
-from pixelrnn.data import OccludedPhotographs, PairedDataset
-from pixelrnn.evaluation import score_case
+from pixelrnn.data.datasets import OccludedPhotographs, PairedDataset
+from pixelrnn.data.pairs import find_pairs, split_by_number
+from pixelrnn.evaluation.scores import score_case
 from pixelrnn.folders import list_images
 from pixelrnn.image import to_uint8
-from pixelrnn.pairs import find_pairs, split_by_number
 
 SIZE, VALID_FROM = 128, 1100
 MEASURES = ("hole_psnr", "hole_ssim", "gms", "raw_psnr", "raw_ssim")

@@ -15,9 +15,9 @@ import numpy as np
 from detection import PAINTS, SIZES, boxed, photograph, stored, written
 
 from pixelrnn import Completer
-from pixelrnn.detection import WEIGHTS, kind_of
+from pixelrnn.data.overlays import COVERED, overlay
 from pixelrnn.folders import list_images
-from pixelrnn.overlays import COVERED, overlay
+from pixelrnn.inference.detection import WEIGHTS, kind_of
 
 NORMAL, EASY, ALARMS = 0.6, 0.3, 0.008
 

@@ -24,15 +24,15 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from pixelrnn.cases import read_cases
-from pixelrnn.completion import Completer
+from pixelrnn.data.occluders import described_square
 from pixelrnn.decode import read_image
 from pixelrnn.errors import PixelRNNError
-from pixelrnn.evaluation import Estimate, Method, estimates
+from pixelrnn.evaluation.baselines import CLASSICAL, classical
+from pixelrnn.evaluation.cases import read_cases
+from pixelrnn.evaluation.scores import Estimate, Method, estimates
 from pixelrnn.folders import list_images
 from pixelrnn.image import paste_known, resize
-from pixelrnn.occluders import described_square
-from pixelrnn.peers import CLASSICAL, classical
+from pixelrnn.inference.completer import Completer
 
 SIZE, CROP = 256, 128  # pixels a side, of a training photograph and of what the critic sees
 PAIRS = 16  # of a hole filled and the same one real, in a batch

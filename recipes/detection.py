@@ -18,9 +18,9 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 from pixelrnn import Completer
+from pixelrnn.data.occluders import jpeg
 from pixelrnn.decode import read_image
 from pixelrnn.folders import list_images
-from pixelrnn.occluders import jpeg
 
 SIZES = 256, 600, 1000, 1600
 ALTERED = 5e-4  # of the pixels: a photograph counts as altered

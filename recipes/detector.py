@@ -27,20 +27,20 @@ from safetensors.torch import load_file
 from torch.utils.data import DataLoader, IterableDataset
 
 from pixelrnn import checkpoint, create_model
-from pixelrnn.backends import open_backend
+from pixelrnn.data.occluders import jpeg
+from pixelrnn.data.overlays import COVERED, SMALL, draw, overlay
 from pixelrnn.decode import read_image
-from pixelrnn.detection import DETECT_SIDE
-from pixelrnn.evidence import evidence, reduced
 from pixelrnn.folders import list_images
 from pixelrnn.image import grow, to_float
-from pixelrnn.losses import mask_loss
-from pixelrnn.occluders import jpeg
-from pixelrnn.overlays import COVERED, SMALL, draw, overlay
+from pixelrnn.inference.backends import open_backend
+from pixelrnn.inference.detection import DETECT_SIDE
+from pixelrnn.inference.evidence import evidence, reduced
+from pixelrnn.training.losses import mask_loss
 from pixelrnn.weights import DEFAULT
 
 DATA = (
     "photographs, research use: 369 bedrooms of the Houses dataset (Ahmed and Moustafa 2016), 4,515 bedrooms and 2,600 other "
-    "rooms of Places365; and 300 rooms rendered by pixelrnn.rooms"
+    "rooms of Places365; and 300 rooms rendered by pixelrnn.data.synthetic"
 )
 CROP, BATCH = 256, 12
 

@@ -11,7 +11,7 @@ import torch
 from torch.utils.data import DataLoader, Subset
 
 from pixelrnn import checkpoint
-from pixelrnn.data import BinarisedDigits
+from pixelrnn.data.datasets import BinarisedDigits
 
 
 def main() -> None:

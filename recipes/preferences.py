@@ -17,10 +17,10 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from pixelrnn import Completer
-from pixelrnn.cases import read_cases
 from pixelrnn.encode import write_image
-from pixelrnn.sampling import Sampler
-from pixelrnn.tiling import bounds
+from pixelrnn.evaluation.cases import read_cases
+from pixelrnn.inference.sampling import Sampler
+from pixelrnn.inference.tiling import bounds
 
 ROWS, SHOWN, SIDE = 8, 160, 240  # cases a page, pixels of the picture around a hole, and how large they are drawn
 

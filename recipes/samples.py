@@ -16,11 +16,11 @@ from pathlib import Path
 import numpy as np
 
 from pixelrnn import Completer
-from pixelrnn.cases import read_cases
 from pixelrnn.encode import write_image
+from pixelrnn.evaluation.baselines import classical
+from pixelrnn.evaluation.cases import read_cases
+from pixelrnn.inference.sampling import Sampler
 from pixelrnn.models.likelihood import bits_per_dimension
-from pixelrnn.peers import classical
-from pixelrnn.sampling import Sampler
 from pixelrnn.weights import EXPECTED, SAMPLER
 
 

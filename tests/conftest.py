@@ -14,7 +14,7 @@ import torch
 from hypothesis import settings
 from PIL import Image
 
-from pixelrnn.rooms import render_bedroom
+from pixelrnn.data.synthetic import render_bedroom
 
 settings.register_profile("calm", deadline=None, derandomize=True)  # no test depends on time or luck
 settings.load_profile("calm")
@@ -47,7 +47,7 @@ def draw_room(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
 
 @pytest.fixture
 def paired(tmp_path: Path) -> Paired:
-    """Four pairs with gaps in their numbers and two test pictures, as JPEG, in the layout of pixelrnn.data.LAYOUT."""
+    """Four pairs with gaps in their numbers and two test pictures, as JPEG, in the layout of pixelrnn.data.datasets.LAYOUT."""
     rng, root, masks = np.random.default_rng(0), tmp_path / "paired", {}
     folders = [root / "train" / "occluded_images", root / "train" / "original_images", root / "occluded_test"]
     for folder in folders:

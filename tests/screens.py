@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from browser import Visit, encode, launch, serve
-from pixelrnn.rooms import render_bedroom
+from pixelrnn.data.synthetic import render_bedroom
 
 WIDTHS = {"wide": {"width": 1280, "height": 800}, "phone": {"width": 400, "height": 800, "has_touch": True, "is_mobile": True}}
 COLUMNS, CAPTION = {"wide": 3, "phone": 6}, 24

@@ -18,13 +18,14 @@ from PIL import Image, ImageCms
 from streamlit.testing.v1 import AppTest
 
 from conftest import draw_room
-from pixelrnn import completion, detection
 from pixelrnn import decode as decoding
 from pixelrnn.app import intake, page
 from pixelrnn.app.marks import MAX_MARKS, draw_marks
-from pixelrnn.backends import Output
 from pixelrnn.checkpoint import save
 from pixelrnn.cli import main
+from pixelrnn.inference import completer as completion
+from pixelrnn.inference import detection
+from pixelrnn.inference.backends import Output
 from pixelrnn.models import create_model
 from pixelrnn.queue import Worker
 from pixelrnn.weights import DEFAULT

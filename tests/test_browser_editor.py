@@ -6,7 +6,7 @@ from PIL import Image
 
 from browsing import Open, decode, encode, unpack
 from conftest import OCCLUDED as SQUARE
-from pixelrnn.rooms import render_bedroom
+from pixelrnn.data.synthetic import render_bedroom
 
 pytestmark = pytest.mark.slow
 

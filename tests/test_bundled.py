@@ -11,13 +11,13 @@ import pytest
 from safetensors.numpy import load_file
 
 from pixelrnn import Completer, checkpoint
-from pixelrnn.backends import open_backend
+from pixelrnn.data.occluders import described_square
+from pixelrnn.data.synthetic import render_bedroom
 from pixelrnn.decode import read_image
-from pixelrnn.evaluation import mask_iou, score_case
+from pixelrnn.evaluation.baselines import classical
+from pixelrnn.evaluation.scores import mask_iou, score_case
 from pixelrnn.image import resize
-from pixelrnn.occluders import described_square
-from pixelrnn.peers import classical
-from pixelrnn.rooms import render_bedroom
+from pixelrnn.inference.backends import open_backend
 from pixelrnn.weights import DETECT, EXPECTED, FILL, SHARP, bundled_weights, read_tensors
 
 ROOT = Path(__file__).parent.parent

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from pixelrnn.calibration import PIXELS, Pixels, calibrate, sample, spearman
+from pixelrnn.evaluation.calibration import PIXELS, Pixels, calibrate, sample, spearman
 
 
 def drawn(count: int, seed: int = 0, scale: float = 1) -> Pixels:

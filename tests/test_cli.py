@@ -19,8 +19,8 @@ from pixelrnn.cli import main
 from pixelrnn.decode import read_image
 from pixelrnn.encode import write_image
 from pixelrnn.errors import PixelRNNError
+from pixelrnn.inference.planning import plan
 from pixelrnn.models import create_model
-from pixelrnn.planning import plan
 
 SMALL = {"widths": (4, 4, 4), "depths": (1, 1, 2), "detector_widths": (4, 4, 4), "detector_depths": (1, 1, 1), "scan_hidden": 4}
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from pyarrow import parquet
 
-from pixelrnn.manifest import BEFORE
+from pixelrnn.inference.manifest import BEFORE
 from running import ONE_THREAD, Background, complete, contents, photos, poison, rows, until, written
 
 RAY = ("--engine", "ray", "--jobs", "2")

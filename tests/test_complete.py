@@ -19,10 +19,10 @@ from skimage import data
 
 from pixelrnn import Completer
 from pixelrnn.cli import main
+from pixelrnn.data.synthetic import render_bedroom
 from pixelrnn.decode import read_image, read_picture
 from pixelrnn.encode import write_image
 from pixelrnn.image import grow
-from pixelrnn.rooms import render_bedroom
 from running import Background
 
 SIDE, BOX = 128, (30, 50, 38, 38)  # x, y, width, height

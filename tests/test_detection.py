@@ -7,12 +7,12 @@ from PIL import Image, ImageDraw, ImageFont
 from skimage import data
 
 from pixelrnn import Completer, PixelRNNError
-from pixelrnn import evidence as evident
-from pixelrnn.detection import LEVELS, detect
-from pixelrnn.evidence import evidence, reduced
+from pixelrnn.data.occluders import jpeg
 from pixelrnn.image import grow, to_float
+from pixelrnn.inference import evidence as evident
+from pixelrnn.inference.detection import LEVELS, detect
+from pixelrnn.inference.evidence import evidence, reduced
 from pixelrnn.models.base import evidence as torch_evidence
-from pixelrnn.occluders import jpeg
 
 SIDES = 256, 600, 1000, 1600
 PAINTS = {"white": 255, "black": 0, "red": (220, 30, 30), "grey": 128, "beige": (222, 207, 180), "noise": None}

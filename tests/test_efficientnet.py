@@ -10,8 +10,8 @@ from torch.nn import functional as F
 
 from conftest import draw_room
 from pixelrnn.errors import PixelRNNError
-from pixelrnn.evaluation import score_case
-from pixelrnn.metrics import perceptual_distance
+from pixelrnn.evaluation.metrics import perceptual_distance
+from pixelrnn.evaluation.scores import score_case
 from pixelrnn.models import efficientnet
 from pixelrnn.models.efficientnet import load_features
 

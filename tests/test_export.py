@@ -15,7 +15,7 @@ from torch import nn
 from contract import SCANS, SMALL, batch, predict
 from pixelrnn import __version__
 from pixelrnn.errors import PixelRNNError
-from pixelrnn.export import export_onnx
+from pixelrnn.inference.export import export_onnx
 from pixelrnn.models import create_model
 
 TOLERANCE = {"rtol": 0, "atol": 1e-4}

@@ -8,10 +8,10 @@ import pytest
 from PIL import Image
 
 from pixelrnn import PixelRNNError, decode, folders
+from pixelrnn.data.pairs import find_pairs
 from pixelrnn.encode import write_image
 from pixelrnn.folders import MaskFolder, find_images, left_out, list_images, list_photographs
-from pixelrnn.pairs import find_pairs
-from pixelrnn.planning import plan
+from pixelrnn.inference.planning import plan
 
 TINY = np.zeros((4, 5, 3), np.uint8)
 

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
-from pixelrnn.backends import Output
-from pixelrnn.completion import Completer
+from pixelrnn.data.synthetic import render_bedroom
 from pixelrnn.errors import PixelRNNError
-from pixelrnn.grain import add_grain, is_grain, measure
-from pixelrnn.rooms import render_bedroom
+from pixelrnn.inference.backends import Output
+from pixelrnn.inference.completer import Completer
+from pixelrnn.inference.grain import add_grain, is_grain, measure
 
 SHAPE = 360, 480
 HOLE = np.zeros(SHAPE, bool)

@@ -17,10 +17,10 @@ import pytest
 from PIL import Image
 
 from pixelrnn import Completer
-from pixelrnn.backends import OnnxBackend
 from pixelrnn.decode import read_picture
 from pixelrnn.encode import write_image
 from pixelrnn.errors import PixelRNNError
+from pixelrnn.inference.backends import OnnxBackend
 from pixelrnn.weights import FILL
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)

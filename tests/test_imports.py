@@ -24,7 +24,7 @@ def test_importing_pixelrnn_imports_neither_torch_nor_onnxruntime() -> None:
     assert not modules & {*HEAVY, "numpy", "PIL"}
 
 
-@pytest.mark.parametrize("module", ["image", "occluders", "rooms", "completion", "cli"])
+@pytest.mark.parametrize("module", ["image", "data.occluders", "data.synthetic", "inference.completer", "cli"])
 def test_pictures_and_the_command_line_need_no_torch(module: str) -> None:
     assert not modules_after(f"import pixelrnn.{module}") & HEAVY
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pixelrnn import PixelRNNError
-from pixelrnn.planning import plan, read_shard
+from pixelrnn.inference.planning import plan, read_shard
 from running import ONE_THREAD, Background, complete, contents, photos, poison, rows, until, written
 
 WORKER = "spawn_main"  # in the command line of a process that multiprocessing starts

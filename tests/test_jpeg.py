@@ -8,8 +8,8 @@ import torch
 from PIL import Image
 
 from conftest import draw_room
-from pixelrnn.jpeg import compress
-from pixelrnn.rooms import render_bedroom
+from pixelrnn.data.jpeg import compress
+from pixelrnn.data.synthetic import render_bedroom
 
 
 def by_pillow(image: np.ndarray, quality: int) -> np.ndarray:

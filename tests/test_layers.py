@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from pixelrnn.metrics import psnr
+from pixelrnn.evaluation.metrics import psnr
 from pixelrnn.models import create_model
 from pixelrnn.models.layers import pull_push
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 from skimage.metrics import structural_similarity
 
-from pixelrnn.losses import (
+from pixelrnn.training.losses import (
     CombinedLoss,
     combined_loss,
     deviation_loss,

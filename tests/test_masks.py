@@ -8,8 +8,8 @@ import pytest
 from PIL import Image, ImageDraw, ImageFilter
 
 from pixelrnn import PixelRNNError
+from pixelrnn.data.synthetic import render_bedroom
 from pixelrnn.masks import as_mask, read_mask
-from pixelrnn.rooms import render_bedroom
 
 MEANT = np.zeros((60, 80), bool)
 MEANT[20:40, 30:60] = True

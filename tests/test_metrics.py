@@ -6,7 +6,7 @@ import torch
 from scipy import ndimage
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from pixelrnn.metrics import border_step, gms, gradient_energy, psnr, split_error, ssim, ssim_map
+from pixelrnn.evaluation.metrics import border_step, gms, gradient_energy, psnr, split_error, ssim, ssim_map
 
 TOLERANCE = {torch.float64: 1e-6, torch.float32: 1e-4}
 

@@ -9,8 +9,8 @@ import torch
 from scipy import ndimage
 
 from conftest import draw_room
-from pixelrnn import occluders
-from pixelrnn.occluders import MAX_SHARE, MIN_SHARE, PAINTS, SHAPES, described_square, occlude, paint, random_mask
+from pixelrnn.data import occluders
+from pixelrnn.data.occluders import MAX_SHARE, MIN_SHARE, PAINTS, SHAPES, described_square, occlude, paint, random_mask
 
 PICTURE = draw_room(np.random.default_rng(0), 48, 64)
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from pixelrnn.overlays import COVERS, SMALL, colour, draw, overlay
-from pixelrnn.rooms import render_bedroom
+from pixelrnn.data.overlays import COVERS, SMALL, colour, draw, overlay
+from pixelrnn.data.synthetic import render_bedroom
 
 
 @pytest.fixture(scope="module")

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pixelrnn.data.synthetic import render_bedroom
 from pixelrnn.image import grow
-from pixelrnn.paint import trace
-from pixelrnn.rooms import render_bedroom
+from pixelrnn.inference.paint import trace
 
 
 @pytest.fixture(scope="module")

@@ -5,9 +5,9 @@ import pytest
 from PIL import Image
 
 from pixelrnn import PixelRNNError, training
-from pixelrnn.pair_checks import check_pairs, find_faults
-from pixelrnn.pairs import find_pairs, write_pairs
-from pixelrnn.rooms import render_bedroom
+from pixelrnn.data.pair_checks import check_pairs, find_faults
+from pixelrnn.data.pairs import find_pairs, write_pairs
+from pixelrnn.data.synthetic import render_bedroom
 
 COUNT = 8
 

@@ -11,14 +11,15 @@ import torch
 
 from conftest import draw_room
 from contract import SMALL
-from pixelrnn import Completer, pipeline
-from pixelrnn.backends import Output, is_whole
+from pixelrnn import Completer
 from pixelrnn.cli import main
 from pixelrnn.errors import PixelRNNError
 from pixelrnn.image import to_float
+from pixelrnn.inference import pipeline
+from pixelrnn.inference.backends import Output, is_whole
+from pixelrnn.inference.tiling import fill
 from pixelrnn.models import CompletionModel, create_model
 from pixelrnn.models.base import occlusion
-from pixelrnn.tiling import fill
 
 # height, width, and the hole's top, left, bottom and right
 HOLES = [

@@ -13,8 +13,8 @@ import pytest
 import torch
 
 from pixelrnn import PixelRNNError
-from pixelrnn.pairs import write_pairs
-from pixelrnn.rooms import render_bedroom
+from pixelrnn.data.pairs import write_pairs
+from pixelrnn.data.synthetic import render_bedroom
 from pixelrnn.training.processes import Processes
 
 ROOT = Path(__file__).parent.parent

@@ -10,14 +10,14 @@ import pytest
 from fsspec.implementations.local import LocalFileSystem
 
 from pixelrnn import Completer, PixelRNNError
-from pixelrnn.batch import CompletionOptions, MaskOption, Task, read_mask_option
-from pixelrnn.cluster import CompleteRow
 from pixelrnn.decode import read_picture
 from pixelrnn.encode import encode_image
-from pixelrnn.files import LOCAL, local_place
-from pixelrnn.manifest import BEFORE, Manifest
-from pixelrnn.planning import locate, plan
-from pixelrnn.remote import fetch, place, put
+from pixelrnn.inference.batch import CompletionOptions, MaskOption, Task, read_mask_option
+from pixelrnn.inference.cluster import CompleteRow
+from pixelrnn.inference.files import LOCAL, local_place
+from pixelrnn.inference.manifest import BEFORE, Manifest
+from pixelrnn.inference.planning import locate, plan
+from pixelrnn.inference.remote import fetch, place, put
 
 ROOM = np.linspace(80, 200, 64 * 72 * 3).reshape(64, 72, 3).astype(np.uint8)
 HOLE = np.zeros((64, 72), bool)

@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from pixelrnn import report
-from pixelrnn.calibration import Pixels
 from pixelrnn.decode import read_image
 from pixelrnn.errors import PixelRNNError
-from pixelrnn.evaluation import Detection, Estimate, FalseAlarms, Record, Score
+from pixelrnn.evaluation import report
+from pixelrnn.evaluation.calibration import Pixels
+from pixelrnn.evaluation.scores import Detection, Estimate, FalseAlarms, Record, Score
 
 NAN = float("nan")
 RED, BLUE, GREEN = (200, 30, 30), (30, 30, 200), (20, 160, 60)

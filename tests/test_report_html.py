@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pixelrnn import report_html
-from pixelrnn.calibration import Pixels
-from pixelrnn.cases import Case, read_cases
-from pixelrnn.completion import Completion
 from pixelrnn.encode import write_image
-from pixelrnn.evaluation import evaluate
-from pixelrnn.peers import classical
-from pixelrnn.report_html import Picture
+from pixelrnn.evaluation import report_html
+from pixelrnn.evaluation.baselines import classical
+from pixelrnn.evaluation.calibration import Pixels
+from pixelrnn.evaluation.cases import Case, read_cases
+from pixelrnn.evaluation.report_html import Picture
+from pixelrnn.evaluation.scores import evaluate
+from pixelrnn.inference.completer import Completion
 from test_report import BLUE, GREEN, NAN, RED, plain, record
 
 

@@ -14,7 +14,7 @@ from PIL import Image
 
 from pixelrnn import checkpoint
 from pixelrnn.cli import main
-from pixelrnn.pairs import write_pairs
+from pixelrnn.data.pairs import write_pairs
 
 TINY = ["widths=[4,4,4]", "depths=[1,1,1]", "detector_widths=[4,4,4]", "detector_depths=[1,1,1]", "scan_hidden=4"]
 WORDS = ["size=32", "batch_size=4", "start_from=scratch", *TINY]

@@ -8,12 +8,12 @@ import torch
 from PIL import Image
 
 from pixelrnn import Completer, PixelRNNError, checkpoint
-from pixelrnn.backends import open_backend
-from pixelrnn.data import CoarseCases
+from pixelrnn.data.datasets import CoarseCases
+from pixelrnn.data.synthetic import render_bedroom
+from pixelrnn.inference.backends import open_backend
+from pixelrnn.inference.sampling import Sampler, reduced
+from pixelrnn.inference.tiling import views
 from pixelrnn.models import create_model
-from pixelrnn.rooms import render_bedroom
-from pixelrnn.sampling import Sampler, reduced
-from pixelrnn.tiling import views
 
 SIDE, CELL = 128, 4
 

@@ -23,9 +23,9 @@ from conftest import draw_room
 from http_service import PATIENCE, Halfway, serve
 from pixelrnn import Completer
 from pixelrnn.decode import read_picture
-from pixelrnn.detection import LEVELS
 from pixelrnn.encode import encode_image
-from pixelrnn.planning import KINDS
+from pixelrnn.inference.detection import LEVELS
+from pixelrnn.inference.planning import KINDS
 from pixelrnn.service.api import create_app
 from pixelrnn.service.engine import Engine, Left
 from pixelrnn.service.messages import Complete

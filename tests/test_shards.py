@@ -17,16 +17,17 @@ from PIL import Image
 from torch.utils.data import DataLoader
 
 from conftest import draw_room
-from pixelrnn import shards, training
-from pixelrnn.catalogue import recognise
+from pixelrnn import training
 from pixelrnn.cli import main
-from pixelrnn.data import OccludedPhotographs
+from pixelrnn.data import shards
+from pixelrnn.data.catalogue import recognise
+from pixelrnn.data.datasets import OccludedPhotographs
+from pixelrnn.data.packing import pack
+from pixelrnn.data.shards import Shards, index_shard, read_index
+from pixelrnn.data.sources import Files, content
 from pixelrnn.decode import read_image
 from pixelrnn.errors import PixelRNNError
 from pixelrnn.folders import list_photographs
-from pixelrnn.packing import pack
-from pixelrnn.shards import Shards, index_shard, read_index
-from pixelrnn.sources import Files, content
 from test_training import SMALL
 
 SIZE = 0.01  # megabytes of a shard, three or four of the photographs
@@ -204,9 +205,9 @@ def test_a_folder_of_something_else_or_of_other_shards_is_left_alone(photos, tmp
 PROGRAM = """
 import sys, time
 from pathlib import Path
-from pixelrnn import packing
+from pixelrnn.data import packing
 from pixelrnn.folders import list_photographs
-from pixelrnn.sources import Files
+from pixelrnn.data.sources import Files
 photos, out = map(Path, sys.argv[1:])
 write = packing.tarfile.TarFile.addfile
 def slow(*given):

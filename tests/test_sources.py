@@ -19,16 +19,17 @@ from PIL import Image
 from torch.utils.data import DataLoader
 
 from conftest import draw_room
-from pixelrnn import lmdbs, training
+from pixelrnn import training
 from pixelrnn.cli import main
-from pixelrnn.data import Batches, EpochShuffle, OccludedPhotographs
+from pixelrnn.data import lmdbs
+from pixelrnn.data.datasets import Batches, EpochShuffle, OccludedPhotographs
+from pixelrnn.data.lmdbs import EVERY, Lmdb
+from pixelrnn.data.pairs import split
+from pixelrnn.data.sources import Files, Joined, Memory, Part, content, parted
 from pixelrnn.decode import read_image
 from pixelrnn.encode import encode_image
 from pixelrnn.errors import PixelRNNError
 from pixelrnn.folders import each_photograph, list_photographs
-from pixelrnn.lmdbs import EVERY, Lmdb
-from pixelrnn.pairs import split
-from pixelrnn.sources import Files, Joined, Memory, Part, content, parted
 from pixelrnn.training.datasets import make_loaders
 
 

@@ -24,14 +24,15 @@ from PIL import Image
 from rich.console import Console
 
 from conftest import draw_room
-from pixelrnn import streamed, training
-from pixelrnn.catalogue import recognise
-from pixelrnn.data import Occluder
+from pixelrnn import training
+from pixelrnn.data import streamed
+from pixelrnn.data.catalogue import recognise
+from pixelrnn.data.datasets import Occluder
+from pixelrnn.data.streamed import EndlessBatches, StreamedPhotographs
+from pixelrnn.data.streams import Stream, order
 from pixelrnn.decode import read_image
 from pixelrnn.encode import encode_image
 from pixelrnn.errors import PixelRNNError
-from pixelrnn.streamed import EndlessBatches, StreamedPhotographs
-from pixelrnn.streams import Stream, order
 from test_training import SMALL
 
 EACH = 6  # pictures of a shard
@@ -183,9 +184,9 @@ PROGRAM = """
 import hashlib, json, sys
 from itertools import islice
 from torch.utils.data import DataLoader
-from pixelrnn.data import Occluder
-from pixelrnn.streams import Stream
-from pixelrnn.streamed import StreamedPhotographs
+from pixelrnn.data.datasets import Occluder
+from pixelrnn.data.streams import Stream
+from pixelrnn.data.streamed import StreamedPhotographs
 rank, world, workers, *files = sys.argv[1:]
 stream = StreamedPhotographs(Stream(files), range(1, 9), Occluder(16), rank=int(rank), world=int(world))
 items = islice(DataLoader(stream, batch_size=None, num_workers=int(workers)), 24)

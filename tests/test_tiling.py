@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from pixelrnn.backends import Output
-from pixelrnn.tiling import WORK_SIDE, fill, groups
+from pixelrnn.inference.backends import Output
+from pixelrnn.inference.tiling import WORK_SIDE, fill, groups
 
 
 class Mean:

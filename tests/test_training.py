@@ -17,10 +17,10 @@ from PIL import Image
 from rich.console import Console
 
 from pixelrnn import PixelRNNError, checkpoint, training
+from pixelrnn.data.pairs import write_pairs
+from pixelrnn.data.synthetic import render_bedroom
 from pixelrnn.decode import read_image
 from pixelrnn.models import create_model
-from pixelrnn.pairs import write_pairs
-from pixelrnn.rooms import render_bedroom
 from pixelrnn.weights import EXPECTED
 from running import heed_ctrl_c
 

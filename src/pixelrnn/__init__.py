@@ -9,8 +9,8 @@ TYPE_CHECKING = False  # importing it would take longer than all else here
 if TYPE_CHECKING:
     from typing import Any
 
-    from .completion import Completer, Completion
     from .errors import PixelRNNError
+    from .inference.completer import Completer, Completion
     from .models import create_model, list_models
     from .publishing import push_to_hub
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 __all__ = ["Completer", "Completion", "PixelRNNError", "__version__", "create_model", "list_models", "push_to_hub"]
 
 _HOMES = {
-    "Completer": "completion",
-    "Completion": "completion",
+    "Completer": "inference.completer",
+    "Completion": "inference.completer",
     "PixelRNNError": "errors",
     "create_model": "models",
     "list_models": "models",

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from ..completion import Completer
 from ..errors import PixelRNNError
+from ..inference.completer import Completer
 from ..masks import as_mask
 from ..queue import Job
 from .engine import DRAW, FILL, LOOK, READ, STAGES, WRITE, Settings, worker

@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
-from ..completion import Completer
 from ..errors import PixelRNNError
+from ..inference.completer import Completer
 from .components import define, pack
 from .desk import Desk
 from .engine import Settings, load

@@ -8,7 +8,7 @@ from typing import Any
 
 import streamlit as st
 
-from ..completion import Completer
+from ..inference.completer import Completer
 from ..queue import Job, Worker
 from .shelf import Shelf
 

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from ..completion import Completion
 from ..decode import Picture
-from ..detection import LEVELS, Detection
 from ..image import resize
-from ..tiling import Box, any_of
+from ..inference.completer import Completion
+from ..inference.detection import LEVELS, Detection
+from ..inference.tiling import Box, any_of
 
 PREVIEW_SIDE = 1280  # pixels of what is shown of a whole photograph; what is enlarged is cut out anew, see crop
 CROP_SIDE = 2048  # pixels, the largest cutting

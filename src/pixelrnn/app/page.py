@@ -8,8 +8,8 @@ import numpy as np
 import streamlit as st
 from PIL import Image
 
-from ..detection import LEVELS
 from ..errors import PixelRNNError
+from ..inference.detection import LEVELS
 from ..weights import DEFAULT, EXPECTED, SHARP, bundled_weights, find_weights
 from . import batch, editor
 from .engine import Settings, load

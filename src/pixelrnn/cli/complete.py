@@ -11,8 +11,8 @@ from .common import Device, Weights, complain, printable
 from .outcomes import Outcomes, follow
 
 if TYPE_CHECKING:
-    from ..manifest import Manifest
-    from ..planning import Ends
+    from ..inference.manifest import Manifest
+    from ..inference.planning import Ends
 
 ENGINES = ("local", "ray")
 
@@ -94,11 +94,11 @@ def complete(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a picture, and nothing else.")] = False,
 ) -> None:
     """Complete pictures; without a mask, the occlusion is found."""
-    from ..batch import CompletionOptions, FileCompleter, read_mask_option, through
     from ..decode import read_picture
-    from ..detection import LEVELS
     from ..folders import left_out
-    from ..planning import OUTPUTS, locate, plan, read_shard
+    from ..inference.batch import CompletionOptions, FileCompleter, read_mask_option, through
+    from ..inference.detection import LEVELS
+    from ..inference.planning import OUTPUTS, locate, plan, read_shard
 
     if detect not in LEVELS:
         raise PixelRNNError(f"--detect {detect}: expected {', '.join(LEVELS)}.")
@@ -123,9 +123,9 @@ def complete(
         through(FileCompleter(options), read_mask_option(mask, []), None if out is None else Path(out), kind)
         return
     if engine == "ray":
-        from ..remote import place
+        from ..inference.remote import place
     else:
-        from ..files import local_place as place
+        from ..inference.files import local_place as place
     ends = locate(inputs, out, place)
     given = read_mask_option(mask, ends.paths, place)
     planned = plan(ends.paths, ends.out, overwrite, skip_existing, samples, kind, read_shard(shard), ends.sources, ends.targets)
@@ -158,7 +158,7 @@ def complete(
 def _manifest(ends: "Ends", sheet: Path | None) -> "Manifest":
     """Where Ray's outcomes go. Raises PixelRNNError for what it cannot do."""
     from ..encode import WRITERS
-    from ..manifest import Manifest
+    from ..inference.manifest import Manifest
 
     if ends.out is None or ends.out.suffix.lower() in WRITERS or sheet is not None:
         raise PixelRNNError("--engine ray: writes to a folder, and no --sheet. Give --out FOLDER.")

@@ -25,7 +25,7 @@ def demo_data(
     """Render procedural bedrooms as a paired dataset to train on."""
     from concurrent.futures import ProcessPoolExecutor
 
-    from ..pairs import write_pairs
+    from ..data.pairs import write_pairs
 
     with ProcessPoolExecutor() as pool, progress_bar() as progress:
         rooms = pool.map(partial(_render, seed=seed, size=size), range(count + test))
@@ -36,7 +36,7 @@ def demo_data(
 def _render(number: int, seed: int, size: int) -> "np.ndarray":
     import numpy as np
 
-    from ..rooms import render_bedroom
+    from ..data.synthetic import render_bedroom
 
     return render_bedroom(np.random.default_rng([seed, number]), size)
 
@@ -64,9 +64,9 @@ def occlude(
     style: Annotated[str, typer.Option(help="square (black, as described) or random shapes and paint.")] = "random",
 ) -> None:
     """Turn clean photographs into a paired dataset."""
+    from ..data.pairs import write_pairs
     from ..decode import read_image
     from ..folders import list_photographs
-    from ..pairs import write_pairs
 
     paths = list_photographs(source, out, originals=True)
     with progress_bar() as progress:

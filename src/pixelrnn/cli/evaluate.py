@@ -14,7 +14,7 @@ from .common import Device, console, progress_bar, say
 if TYPE_CHECKING:
     import numpy as np
 
-    from ..completion import Completer, Completion
+    from ..inference.completer import Completer, Completion
 
 
 def evaluate(
@@ -55,12 +55,13 @@ def evaluate(
     """Score weights, and classical methods beside them, on cases whose truth is known."""
     import json
 
-    from .. import evaluation, report, report_html
-    from ..cases import read_cases
-    from ..completion import Completer
+    from ..evaluation import report, report_html
+    from ..evaluation import scores as evaluation
+    from ..evaluation.baselines import classical
+    from ..evaluation.cases import read_cases
+    from ..evaluation.onnx_baselines import is_onnx, onnx_peer
     from ..folders import list_images
-    from ..onnx_peers import is_onnx, onnx_peer
-    from ..peers import classical
+    from ..inference.completer import Completer
 
     def without_mask(completer: Completer) -> "Callable[[np.ndarray, np.ndarray | None], Completion]":
         return lambda image, mask: completer(image)

@@ -14,8 +14,8 @@ from .common import complain, progress_bar, say
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-    from ..batch import CompletionOptions, Task, Told
-    from ..manifest import Manifest
+    from ..inference.batch import CompletionOptions, Task, Told
+    from ..inference.manifest import Manifest
 
 
 class Outcomes:
@@ -51,8 +51,8 @@ class Outcomes:
             self._say_one(told)
 
     def _say_one(self, told: dict[str, Any]) -> None:
-        from ..batch import describe
-        from ..planning import sample_target
+        from ..inference.batch import describe
+        from ..inference.planning import sample_target
 
         likelihoods = [f"log-likelihood {nats:.2f} nats a pixel" for nats in told["log_likelihood"] or ()]
         self.say(f"{told['output']}  ({'; '.join([describe(told), *likelihoods[:1], *told['notes']])})")
@@ -68,8 +68,8 @@ class Outcomes:
             whole = f"; in {self.unchanged} nothing was missing, so they are unchanged" if self.unchanged else ""
             self.say(f"{self.done} of {self.total} pictures completed" + (f" in {where}" if self.done else "") + whole)
         if self.sheet is not None and self._shown:
-            from .. import report
             from ..decode import read_image
+            from ..evaluation import report
 
             report.sheet(((read_image(path), read_image(target)) for path, target in self._shown), self.sheet)
             self.say(f"{self.sheet}")
@@ -97,11 +97,11 @@ def follow(
     with progress_bar(hidden=outcomes.as_json) if several or options.samples > 1 else nullcontext() as progress:
         told: Generator[Told]
         if manifest is not None:
-            from .. import cluster
+            from ..inference import cluster
 
             told = cluster.run(options, tasks, jobs, manifest)
         elif jobs is not None and jobs > 1:
-            from .. import jobs as processes
+            from ..inference import jobs as processes
 
             told = processes.run(options, tasks, min(jobs, total), opened)
         else:
@@ -118,7 +118,7 @@ def _in_turn(
     options: "CompletionOptions", tasks: Iterator["Task"], opened: Callable[[str], None], progress: "Progress | None"
 ) -> Generator["Told"]:
     """In this process."""
-    from ..batch import FileCompleter
+    from ..inference.batch import FileCompleter
 
     completer = FileCompleter(options)
     opened(completer.completer.name)

@@ -31,8 +31,8 @@ def pack(
         return
     if out is None:
         raise PixelRNNError("pack: where to? Give a folder: --out SHARDS.")
-    from ..catalogue import join_sources, recognise
-    from ..packing import pack as write
+    from ..data.catalogue import join_sources, recognise
+    from ..data.packing import pack as write
 
     source = join_sources(recognise(photographs), out)
     with progress_bar() as progress:
@@ -50,9 +50,9 @@ def pack(
 
 
 def _index(words: list[str]) -> None:
-    from ..catalogue import list_shards
-    from ..lmdbs import Lmdb, is_lmdb
-    from ..shards import index_shard, read_index
+    from ..data.catalogue import list_shards
+    from ..data.lmdbs import Lmdb, is_lmdb
+    from ..data.shards import index_shard, read_index
 
     for word in words:
         path = Path(word)

@@ -26,8 +26,8 @@ def export(
     ] = False,
 ) -> None:
     """Write a network as an ONNX file of any batch, height and width, checked against torch; needs pixelrnn[train]."""
-    from .. import export as exporting
     from ..checkpoint import load
+    from ..inference import export as exporting
     from ..weights import find_weights
 
     if bundled:
@@ -36,7 +36,7 @@ def export(
         return
     path = find_weights(weights)
     if pipeline is not None:
-        from ..pipeline import export_pipeline
+        from ..inference.pipeline import export_pipeline
 
         export_pipeline(load(path).model, pipeline)
         say(str(pipeline))

@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from ..completion import Completer, Completion
 from ..decode import Picture, read_picture
-from ..detection import LEVELS, Region
 from ..encode import WRITERS, encode_image
 from ..errors import PixelRNNError, nearest
+from ..inference.completer import Completer, Completion
+from ..inference.detection import LEVELS, Region
 from ..masks import as_mask, read_mask
 from ..queue import Job, Worker
 from .messages import Complete, Detect

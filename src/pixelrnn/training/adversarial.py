@@ -5,8 +5,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..losses import deviation_loss, hole_l1_loss
-from ..metrics import perceptual_distance
+from ..evaluation.metrics import perceptual_distance
 from ..models import CompletionModel, Prediction
 from ..models.discriminator import (
     PatchDiscriminator,
@@ -17,6 +16,7 @@ from ..models.discriminator import (
 )
 from ..models.efficientnet import load_features
 from ..parallel import joint, world_size
+from .losses import deviation_loss, hole_l1_loss
 from .modules import CompletionModule, unclamped
 from .recipe import SHARES, Recipe
 

@@ -13,11 +13,11 @@ from lightning.pytorch.callbacks import Callback, ModelCheckpoint, Timer
 from matplotlib.figure import Figure
 from rich.console import Console
 
+from ..data.streamed import EndlessBatches
 from ..decode import read_image
 from ..encode import write_atomically, write_image
 from ..errors import PixelRNNError
 from ..image import to_uint8
-from ..streamed import EndlessBatches
 from .modules import CompletionModule
 from .recipe import Recipe
 

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch.utils.data import ConcatDataset, DataLoader, Dataset
 
-from ..catalogue import Given, open_source, recognise
-from ..data import (
+from ..data.catalogue import Given, open_source, recognise
+from ..data.datasets import (
     Batches,
     BinarisedDigits,
     CoarseCases,
@@ -21,12 +21,12 @@ from ..data import (
     is_coarse,
     is_mnist,
 )
+from ..data.pair_checks import check_pairs
+from ..data.pairs import Pair, find_pairs, is_paired, split, split_by_number
+from ..data.sources import Files, Joined, Memory, Part, Source, parted
+from ..data.streamed import EndlessBatches, StreamedPhotographs
+from ..data.streams import Stream
 from ..errors import PixelRNNError
-from ..pair_checks import check_pairs
-from ..pairs import Pair, find_pairs, is_paired, split, split_by_number
-from ..sources import Files, Joined, Memory, Part, Source, parted
-from ..streamed import EndlessBatches, StreamedPhotographs
-from ..streams import Stream
 from .on_device import DevicePhotographs
 from .recipe import FILLING, Recipe
 

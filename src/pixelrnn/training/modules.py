@@ -8,16 +8,9 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from ..losses import (
-    combined_loss,
-    deviation_loss,
-    hole_l1_loss,
-    hole_rmse_loss,
-    hole_ssim_loss,
-    mask_loss,
-)
-from ..metrics import psnr, split_error, ssim
+from ..evaluation.metrics import psnr, split_error, ssim
 from ..models import CompletionModel, Prediction, model_config
+from .losses import combined_loss, deviation_loss, hole_l1_loss, hole_rmse_loss, hole_ssim_loss, mask_loss
 from .recipe import Recipe, recipe_values
 
 HOLE_LOSSES = {"hole_l1": hole_l1_loss, "hole_rmse": hole_rmse_loss}

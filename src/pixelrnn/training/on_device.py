@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from torch.utils.data import IterableDataset
 
-from ..data import read_fitting
-from ..jpeg import compress
-from ..occluders import random_mask, squares
-from ..sources import Source, as_source
+from ..data.datasets import read_fitting
+from ..data.jpeg import compress
+from ..data.occluders import random_mask, squares
+from ..data.sources import Source, as_source
 
 CHUNK = 250  # masks, or photographs, that a process makes at a time
 

@@ -21,9 +21,9 @@ from safetensors import safe_open
 from torch import nn
 
 from .. import checkpoint
+from ..data.streamed import EndlessBatches
 from ..errors import PixelRNNError
 from ..models import create_model, model_config, model_kind
-from ..streamed import EndlessBatches
 from ..weights import TRAINED as NAME
 from ..weights import bundled_weights
 from .adversarial import AdversarialModule

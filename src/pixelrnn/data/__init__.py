@@ -1,0 +1,1 @@
+"""Photographs and occlusions: files, sources of any size, and the datasets made of them."""

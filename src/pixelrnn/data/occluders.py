@@ -1,0 +1,218 @@
+"""Random occlusions: a shape from a named family, and what is painted in it, from an explicit rng.
+
+Pictures are RGB uint8 (H, W, 3); masks are bool (H, W), True where the pixel is missing.
+"""
+
+import io
+from collections.abc import Callable
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from ..image import grow
+
+MIN_SHARE, MAX_SHARE = 0.01, 0.6  # of the pixels, missing
+
+Shape = Callable[[np.random.Generator, int, int], np.ndarray]
+
+
+def _box(rng: np.random.Generator, height: int, width: int, low: float = 0.12, high: float = 0.6) -> np.ndarray:
+    """One upright box anywhere inside the frame, its sides between `low` and `high` of the frame's."""
+    h, w = (max(1, round(side * rng.uniform(low, high))) for side in (height, width))
+    y, x = rng.integers(0, height - h, endpoint=True), rng.integers(0, width - w, endpoint=True)
+    mask = np.zeros((height, width), bool)
+    mask[y : y + h, x : x + w] = True
+    return mask
+
+
+def _square(rng: np.random.Generator, height: int, width: int, share: float) -> np.ndarray:
+    """One square anywhere inside the frame, its side `share` of the frame's shorter one."""
+    side = max(1, round(min(height, width) * share))
+    y, x = rng.integers(0, height - side, endpoint=True), rng.integers(0, width - side, endpoint=True)
+    mask = np.zeros((height, width), bool)
+    mask[y : y + side, x : x + side] = True
+    return mask
+
+
+def described_square(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
+    """One square of 30% of the frame's side, as in the described dataset."""
+    return _square(rng, height, width, 0.3)
+
+
+def squares(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
+    """One to four squares of one size that keep apart, half the time as described_square, else of 20% to 50% of the frame's
+    shorter side. Several teach several times as much as one."""
+    share, count = 0.3 if rng.random() < 0.5 else rng.uniform(0.2, 0.5), rng.choice([1, 2, 4, 4])
+    gap = max(1, round(min(height, width) * 0.05))
+    mask, taken = np.zeros((2, height, width), bool)
+    for _ in range(8 * count):
+        more = _square(rng, height, width, share)
+        if not (more & taken).any():
+            mask |= more
+            taken |= grow(more, gap)
+            count -= 1
+        if count == 0:
+            break
+    return mask
+
+
+def boxes(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
+    """One to four boxes."""
+    count = rng.integers(1, 4, endpoint=True)
+    return np.logical_or.reduce([_box(rng, height, width, high=0.6 if count == 1 else 0.4) for _ in range(count)])
+
+
+def ellipses(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
+    """One to three ellipses, each of which may reach over the frame's border."""
+    yy, xx = np.ogrid[:height, :width]
+    mask = np.zeros((height, width), bool)
+    for _ in range(rng.integers(1, 3, endpoint=True)):
+        cy, cx = rng.uniform(0, height), rng.uniform(0, width)
+        ry, rx = (max(1.0, side * rng.uniform(0.08, 0.3)) for side in (height, width))
+        mask |= ((yy - cy) / ry) ** 2 + ((xx - cx) / rx) ** 2 <= 1
+    return mask
+
+
+def strokes(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
+    """Thick brush strokes that wander over the picture."""
+    canvas = Image.new("1", (width, height))
+    draw = ImageDraw.Draw(canvas)
+    scale = min(height, width)
+    for _ in range(rng.integers(1, 7, endpoint=True)):
+        thickness = max(1, round(scale * rng.uniform(0.03, 0.14)))
+        angle, point = rng.uniform(0, 2 * np.pi), rng.uniform(0, 1, 2) * (width, height)
+        points = [tuple(point)]
+        for _ in range(rng.integers(3, 11, endpoint=True)):
+            angle += rng.normal(0, 0.9)
+            step = scale * rng.uniform(0.05, 0.25)
+            point = np.clip(point + step * np.array([np.cos(angle), np.sin(angle)]), 0, (width - 1, height - 1))
+            points.append(tuple(point))
+        draw.line(points, fill=1, width=thickness)
+        for x, y in points:  # round joints and ends
+            draw.ellipse([x - thickness / 2, y - thickness / 2, x + thickness / 2, y + thickness / 2], fill=1)
+    return np.array(canvas)
+
+
+SHAPES: dict[str, tuple[float, Shape]] = {  # family: (probability, function)
+    "squares": (0.35, squares),
+    "boxes": (0.25, boxes),
+    "ellipses": (0.15, ellipses),
+    "strokes": (0.25, strokes),
+}
+
+
+def random_mask(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
+    """A random mask, bool (height, width), with 1% to 60% of its pixels missing; a picture too small for that has one pixel
+    missing."""
+    probabilities = [probability for probability, _ in SHAPES.values()]
+    for _ in range(20):
+        name = rng.choice(list(SHAPES), p=probabilities)
+        mask = SHAPES[name][1](rng, height, width)
+        if MIN_SHARE <= mask.mean() <= MAX_SHARE:
+            return mask
+    mask = np.zeros((height, width), bool)
+    mask[rng.integers(height), rng.integers(width)] = True
+    return mask
+
+
+Paint = Callable[[np.random.Generator, np.ndarray, int, int], np.ndarray]
+
+
+def _colour(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
+    """Any colour, uint8 (3,); a quarter of the time one that hides: near black, near white, or that of a pixel of `image`."""
+    if rng.random() < 0.75:
+        return rng.integers(0, 256, 3, dtype=np.uint8)
+    near = rng.integers(0, 24, 3, dtype=np.uint8)
+    return (near, 255 - near, image[rng.integers(image.shape[0]), rng.integers(image.shape[1])])[rng.integers(3)]
+
+
+def _black(rng: np.random.Generator, image: np.ndarray, height: int, width: int) -> np.ndarray:
+    return np.zeros((height, width, 3), np.uint8)
+
+
+def _flat(rng: np.random.Generator, image: np.ndarray, height: int, width: int) -> np.ndarray:
+    return np.broadcast_to(_colour(rng, image), (height, width, 3))
+
+
+def _noise(rng: np.random.Generator, image: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Grains of 1 to 4 pixels, grey or coloured; half the time over all levels, else weaker, around a colour."""
+    block, channels = int(rng.integers(1, 4, endpoint=True)), rng.choice([1, 3])
+    grains = rng.integers(-128, 128, (-(-height // block), -(-width // block), channels), dtype=np.int16)
+    middle, strength = (np.full(3, 128, np.uint8), 1.0) if rng.random() < 0.5 else (_colour(rng, image), rng.uniform(0.1, 0.5))
+    noise = np.clip(middle + np.float32(strength) * grains, 0, 255).astype(np.uint8)
+    return noise.repeat(block, axis=0).repeat(block, axis=1)[:height, :width]
+
+
+def _stripes(rng: np.random.Generator, image: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Stripes of two colours, a third of them grey, 2 to 20 pixels wide; upright or level two times in three."""
+    colours = np.stack([_colour(rng, image), _colour(rng, image)])
+    if rng.random() < 1 / 3:
+        colours[:] = colours[:, :1]
+    angle, pixels = rng.choice([0.0, np.pi / 2, rng.uniform(0, np.pi)]), rng.uniform(2, 20)
+    yy, xx = np.ogrid[:height, :width]
+    phase = (xx * np.cos(angle) + yy * np.sin(angle)) / pixels + rng.uniform(0, 2)
+    return colours[np.floor(phase).astype(int) % 2]
+
+
+def _gradient(rng: np.random.Generator, image: np.ndarray, height: int, width: int) -> np.ndarray:
+    corners = rng.integers(0, 256, (2, 2, 3), dtype=np.uint8)
+    return np.asarray(Image.fromarray(corners).resize((width, height), Image.Resampling.BILINEAR))
+
+
+PAINTS: dict[str, tuple[float, Paint]] = {  # kind: (probability, function that gives uint8 (height, width, 3))
+    "black": (0.3, _black),
+    "flat": (0.2, _flat),
+    "noise": (0.15, _noise),
+    "stripes": (0.2, _stripes),
+    "gradient": (0.15, _gradient),
+}
+
+
+def paint(rng: np.random.Generator, image: np.ndarray, mask: np.ndarray, foreign: np.ndarray | None = None) -> np.ndarray:
+    """`image` with something painted where `mask` is True: `foreign`, a picture of the same shape, where one is given; else
+    one of PAINTS."""
+    painted = image.copy()
+    if not mask.any():
+        return painted
+    # within the mask's bounding box alone, which is much faster
+    box = tuple(slice(found[0], found[-1] + 1) for found in (np.flatnonzero(mask.any(axis)) for axis in (1, 0)))
+    height, width = mask[box].shape
+    if foreign is not None:
+        fill = foreign[box]
+    else:
+        kind = rng.choice(list(PAINTS), p=[probability for probability, _ in PAINTS.values()])
+        fill = PAINTS[kind][1](rng, image, height, width)
+    missing = mask[box].repeat(3, axis=1).reshape(height, width, 3)  # numpy broadcasts three channels slowly
+    painted[box] = np.where(missing, fill, image[box])
+    return painted
+
+
+def occlude_as_described(rng: np.random.Generator, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The described occlusion of a clean picture, one black square: (occluded uint8 (H, W, 3), mask bool (H, W)).
+
+    As in the described dataset it is compressed afterwards, so that the square is not exactly black.
+    """
+    mask = described_square(rng, *image.shape[:2])
+    return jpeg(np.where(mask[..., None], np.uint8(0), image), int(rng.integers(75, 95, endpoint=True))), mask
+
+
+def jpeg(image: np.ndarray, quality: int, subsampling: int = 2) -> np.ndarray:
+    """`image` after JPEG compression, ringing at the occlusion's edge and all. subsampling: 2 for colour at half the
+    resolution, 0 for all of it."""
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, "JPEG", quality=quality, subsampling=subsampling)
+    return np.array(Image.open(buffer))
+
+
+def occlude(
+    rng: np.random.Generator, image: np.ndarray, foreign: np.ndarray | None = None, shape: Shape = random_mask
+) -> tuple[np.ndarray, np.ndarray]:
+    """Occlude a clean picture: (occluded uint8 (H, W, 3), mask bool (H, W)), of any shape or of one family's.
+
+    A third of the results went through JPEG compression afterwards, so their known pixels differ a little from `image`.
+    """
+    mask = shape(rng, *image.shape[:2])
+    occluded = paint(rng, image, mask, foreign)
+    if rng.random() < 1 / 3:
+        occluded = jpeg(occluded, int(rng.integers(60, 95, endpoint=True)))
+    return occluded, mask

@@ -1,0 +1,1 @@
+"""What completes a picture, without torch but where several samples are asked for."""

@@ -1,0 +1,133 @@
+"""Several completions of one hole: a PixelRNN draws them coarsely, pixel after pixel, around what bedrooms-expected expects
+there, and the network that completes brings each to full resolution, as its guide.
+
+Pictures are RGB uint8 (H, W, 3), masks bool (H, W), True is missing.
+"""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from ..errors import PixelRNNError
+from ..image import to_float
+from ..weights import EXPECTED, SAMPLER
+from .backends import Backend, open_backend
+from .tiling import Box, any_of, at_scale, fill, resize_map, shrink, views
+
+if TYPE_CHECKING:
+    import torch
+
+
+class Drawn(NamedTuple):
+    """Samples of all holes of a picture."""
+
+    guides: list[dict[Box, np.ndarray]]  # for each sample, by part (see tiling.View), float32 (3, h, w) in [0, 1]
+    log_likelihood: list[float]  # nats per missing pixel of the coarse picture
+
+
+def reduced(picture: np.ndarray, missing: np.ndarray, cell: int) -> tuple[np.ndarray, np.ndarray]:
+    """Both on a grid of cells of `cell` x `cell` pixels: their averages, and True where any of their pixels is missing."""
+    return shrink(picture, cell), any_of(missing, cell)
+
+
+def coarse_std(std: np.ndarray, cell: int) -> np.ndarray:
+    """The square root of the mean standard deviation of each cell of `std` float32 (H, W), 0 where known: float32 (h, w) in
+    [0, 1], on whose scale small ones are apart."""
+    height, width = std.shape
+    padded = np.pad(std, ((0, -height % cell), (0, -width % cell)))
+    means: np.ndarray = padded.reshape(padded.shape[0] // cell, cell, -1, cell).mean(axis=(1, 3))
+    return np.sqrt(means.clip(0, 1))
+
+
+class Sampler:
+    """The autoregressive weights of a file or bundled name, run by torch on the CPU. Raises PixelRNNError where they cannot be
+    read, are of another kind, or torch is not installed.
+
+    expected: what says what is expected in a hole; by default, as in training, bedrooms-expected.
+    """
+
+    def __init__(self, weights: str | Path = SAMPLER, expected: Backend | None = None) -> None:
+        try:
+            from ..checkpoint import load
+            from ..models import model_config, model_kind
+        except ImportError:
+            raise PixelRNNError("several samples need torch. Install it: pip install 'pixelrnn[train]'.") from None
+        loaded = load(weights)
+        if model_kind(loaded.model) != "autoregressive":
+            raise PixelRNNError(f"{weights}: {loaded.name} draws no samples. Give weights of pixelcnn or another PixelRNN.")
+        self.name = loaded.name
+        self.model: Any = loaded.model  # an Autoregressive, which cannot be named without torch
+        config: Any = model_config(loaded.model)
+        self.cell: int = config.cell  # pixels a side, at the scale at which a hole is filled first
+        self.expected = expected or open_backend(EXPECTED)
+
+    def __call__(
+        self,
+        picture: np.ndarray,
+        missing: np.ndarray,
+        samples: int,
+        seed: int = 0,
+        temperature: float = 1.0,
+        progress: Callable[[float], Any] = lambda share: None,
+    ) -> Drawn:
+        """Draw what is `missing` in `picture` `samples` times.
+
+        seed: the same one draws the same samples. temperature: above 0; below 1, likely pixels become likelier, and samples
+        more alike. progress: told the share that is done, in (0, 1]. Raises PixelRNNError for a temperature of 0 or less.
+        """
+        import torch
+
+        if not temperature > 0:
+            raise PixelRNNError(f"temperature {temperature}: must be above 0.")
+        generator = torch.Generator().manual_seed(seed)
+        guides: list[dict[Box, np.ndarray]] = [{} for _ in range(samples)]
+        nats, count, parts = torch.zeros(samples), 0, list(self._coarse(picture, missing))
+        for number, (part, *inputs) in enumerate(parts):
+            known, mask, guess = (one.expand(samples, -1, -1, -1) for one in inputs)
+
+            def tell(share: float, number: int = number) -> None:
+                progress((number + share) / len(parts))
+
+            with torch.inference_mode():
+                drawn = self.model.sample(known, mask, generator, temperature, guess, progress=tell)
+                nats += self.model.log_prob(drawn, mask, guess)
+            count += int(mask[0].sum())
+            for guide, one in zip(guides, drawn.numpy(), strict=True):
+                guide[part] = one
+        return Drawn(guides, (nats / count).tolist())
+
+    def log_likelihood(self, picture: np.ndarray, missing: np.ndarray, truth: np.ndarray) -> float:
+        """Nats per missing pixel of the coarse picture that `truth` has there; the rest as in a call."""
+        import torch
+
+        nats, count, nothing = 0.0, 0, np.zeros_like(missing)
+        for (part, known, mask, guess), view in zip(self._coarse(picture, missing), views(missing), strict=True):
+            coarse, _ = reduced(*at_scale(truth[part.slices], nothing[part.slices], view.scale), self.cell)
+            seen = torch.from_numpy(to_float(coarse))[None]
+            with torch.inference_mode():
+                nats += float(self.model.log_prob(torch.where(mask > 0, seen, known), mask, guess))
+            count += int(mask.sum())
+        return nats / count
+
+    def _coarse(
+        self, picture: np.ndarray, missing: np.ndarray
+    ) -> Iterator[tuple[Box, "torch.Tensor", "torch.Tensor", "torch.Tensor"]]:
+        """Each part around a group of holes: the picture (1, 3, h, w), what is missing (1, 1, h, w) in {0, 1}, and what is
+        expected as the model has it (1, 3 or 4, h, w)."""
+        import torch
+
+        expected = picture.copy()
+        std = fill(self.expected, expected, missing)
+        if std is None:
+            raise PixelRNNError("several samples need weights that give an uncertainty, as bedrooms-expected does.")
+        for _, part, scale, _ in views(missing):
+            small, hole = at_scale(picture[part.slices], missing[part.slices], scale)
+            known, cells = reduced(small, hole, self.cell)
+            guess, _ = reduced(at_scale(expected[part.slices], np.zeros_like(missing[part.slices]), scale)[0], hole, self.cell)
+            image, first = (torch.from_numpy(to_float(one))[None] for one in (known, guess))
+            if self.model.config.anchored:
+                spread = coarse_std(resize_map(std[part.slices], *hole.shape[::-1]), self.cell)
+                first = torch.cat([first, torch.from_numpy(spread)[None, None]], dim=1)
+            yield part, image, torch.from_numpy(cells)[None, None].float(), first
