@@ -32,20 +32,20 @@ DATA = (
 
 def main(photographs: Path, out: Path, weights: list[Path], share: float) -> None:
     loaded = [checkpoint.load(file) for file in weights]
-    model, about = loaded[0].model, dict(loaded[-1].about)
-    about |= {"data": DATA, "card": "MODEL_CARD.md", "torch": torch.__version__}
+    model, metadata = loaded[0].model, dict(loaded[-1].metadata)
+    metadata |= {"data": DATA, "card": "MODEL_CARD.md", "torch": torch.__version__}
     if model_kind(model) == "autoregressive":
-        checkpoint.save(out, model, about)
+        checkpoint.save(out, model, metadata)
         return
     if len(loaded) > 1:
         first, second = (each.model.state_dict() for each in loaded)
         model.load_state_dict({key: value.lerp(second[key], share) for key, value in first.items()})
-        about["average"] = {"shares": [1 - share, share], "recipes": [each.about["recipe"] for each in loaded]}
+        metadata["average"] = {"shares": [1 - share, share], "recipes": [each.metadata["recipe"] for each in loaded]}
     paths = list_images(photographs)
     spread, shift = calibrate(model, paths[:: max(1, len(paths) // 100)])  # type: ignore[arg-type]
-    about["calibration"] = {"spread": spread, "shift": shift}
-    checkpoint.save(out, model, about, part="filler")
-    print(out, about["calibration"])
+    metadata["calibration"] = {"spread": spread, "shift": shift}
+    checkpoint.save(out, model, metadata, part="filler")
+    print(out, metadata["calibration"])
 
 
 def calibrate(model: CompletionModel, paths: list[Path]) -> tuple[float, float]:

@@ -74,7 +74,7 @@ def main() -> None:
     out.mkdir(parents=True)
     parts: dict[str, list[np.ndarray]] = {"train": [], "valid": []}
     for epoch in range(asked.epochs):
-        recipe = Recipe(occlusion=("random", "squares")[epoch % 2], clean=0.0, valid_from=asked.valid_from)
+        recipe = Recipe(occlusion=("random", "squares")[epoch % 2], clean_prob=0.0, valid_from=asked.valid_from)
         for name, data in zip(parts, make_datasets(folders, recipe), strict=True):
             if name == "valid" and epoch:
                 continue  # its pictures are the same each time

@@ -31,7 +31,7 @@ from pixelrnn.data.occluders import jpeg
 from pixelrnn.data.overlays import COVERED, SMALL, draw, overlay
 from pixelrnn.decode import read_image
 from pixelrnn.folders import list_images
-from pixelrnn.image import grow, to_float
+from pixelrnn.image import dilate, to_float
 from pixelrnn.inference.backends import open_backend
 from pixelrnn.inference.detection import DETECT_SIDE
 from pixelrnn.inference.evidence import evidence, reduced
@@ -90,7 +90,7 @@ class Photographs(IterableDataset[tuple[torch.Tensor, torch.Tensor, torch.Tensor
         covered = np.asarray(Image.fromarray(cover).resize((CROP, CROP), Image.Resampling.BOX))
         mask = covered > (COVERED if len(native) < 1.2 * CROP else 0.25)
         if family in SMALL:
-            mask = grow(mask, 1)  # what is thin is found more surely, and filled with the edges that are half covered
+            mask = dilate(mask, 1)  # what is thin is found more surely, and filled with the edges that are half covered
         return torch.from_numpy(to_float(image)), torch.from_numpy(seen), torch.from_numpy(mask[None].astype(np.float32))
 
 
@@ -187,14 +187,14 @@ def mine(paths: list[Path], pictures: list[np.ndarray]) -> dict[str, float]:
 def write(out: Path, detector: torch.nn.Module, count: int, step: int, spent: float) -> None:
     model = create_model("optimized_pixelrnn")
     model.detector = detector
-    about = {
+    metadata = {
         "recipe": "recipes/detector.py",
         "steps": step,
         "minutes": round(spent / 60, 1),
         "photographs": count,
         "data": DATA,
     }
-    checkpoint.save(out / "bedrooms-detector.safetensors", model, about, part="detector")
+    checkpoint.save(out / "bedrooms-detector.safetensors", model, metadata, part="detector")
 
 
 def main() -> None:

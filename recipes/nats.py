@@ -28,7 +28,7 @@ def main() -> None:
         loaded = checkpoint.load(run / "optimized_pixelrnn.safetensors" if run.is_dir() else run)
         with torch.inference_mode():
             nats = -torch.cat([loaded.model.log_prob(batch["target"]) for batch in loader])  # type: ignore[operator]
-        last = (loaded.about.get("history") or [{}])[-1]
+        last = (loaded.metadata.get("history") or [{}])[-1]
         print(
             f"| {run.name} | {loaded.name} | {sum(p.numel() for p in loaded.model.parameters()):,} | {last.get('step', '')} "
             f"| {last.get('minutes', 0):.1f} | {nats.mean():.2f} | {nats.std() / len(nats) ** 0.5:.2f} |",

@@ -8,7 +8,7 @@ import pytest
 from pixelrnn.errors import PixelRNNError
 from pixelrnn.evaluation.baselines import CLASSICAL, classical
 from pixelrnn.evaluation.scores import score_case
-from pixelrnn.image import grow
+from pixelrnn.image import dilate
 from test_scores import box, gradient
 
 
@@ -40,7 +40,7 @@ def test_they_draw_the_same_twice_and_take_any_size_and_any_hole(name: str) -> N
         picture, hole = gradient(height, width, 20), box(height, width, 0.4)
         out = method(picture, hole)
         assert out.dtype == np.uint8
-        assert np.array_equal(out[~grow(hole, 2)], picture[~grow(hole, 2)])
+        assert np.array_equal(out[~dilate(hole, 2)], picture[~dilate(hole, 2)])
         assert (method(picture, np.ones((height, width), bool)) == 128).all()
 
 
@@ -49,7 +49,7 @@ def test_the_others_see_the_hole_grown_by_two_pixels_as_well() -> None:
     from skimage.restoration import inpaint_biharmonic
 
     picture, mask, _ = holed()
-    wide = grow(mask, 2)
+    wide = dilate(mask, 2)
     exact = inpaint_biharmonic(picture / 255, wide, channel_axis=2)
     assert np.abs(classical("biharmonic")(picture, mask) - 255 * exact).max() <= 0.5 + 1e-6
     patchmatch.set_random_seed(0)
@@ -65,7 +65,7 @@ def test_opencv_is_called_with_the_mask_grown_by_two_pixels() -> None:
     mask[10:20, 0:15] = True
     dilated = cv2.dilate(mask.astype(np.uint8) * 255, np.ones((5, 5), np.uint8))
     assert np.array_equal(classical("telea")(picture, mask), cv2.inpaint(picture, dilated, 5, cv2.INPAINT_TELEA))
-    assert np.array_equal(grow(mask, 4), cv2.dilate(mask.astype(np.uint8), np.ones((9, 9), np.uint8)) > 0)
+    assert np.array_equal(dilate(mask, 4), cv2.dilate(mask.astype(np.uint8), np.ones((9, 9), np.uint8)) > 0)
 
 
 def test_mean_is_the_mean_of_the_known_pixels_alone() -> None:

@@ -44,9 +44,9 @@ def cases():
 def test_they_weigh_at_most_24_megabytes_and_say_how_they_were_made():
     for path in bundled_weights().values():
         assert path.stat().st_size <= 24e6
-        about = checkpoint.load(path).about
-        assert about["recipe"]["loss"]
-        assert about["history"]
+        metadata = checkpoint.load(path).metadata
+        assert metadata["recipe"]["loss"]
+        assert metadata["history"]
 
 
 def test_the_black_square_is_found_without_a_mask_and_only_that_changes(completer, cases):

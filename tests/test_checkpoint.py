@@ -27,13 +27,13 @@ def test_a_checkpoint_gives_back_weights_options_and_what_is_known(tmp_path: Pat
     model, path = build(SMALL), tmp_path / "a.safetensors"
     checkpoint.save(path, model, ABOUT)
     loaded = checkpoint.load(path)
-    assert (loaded.name, loaded.about, loaded.model.config) == ("optimized_pixelrnn", ABOUT, model.config)
+    assert (loaded.name, loaded.metadata, loaded.model.config) == ("optimized_pixelrnn", ABOUT, model.config)
     assert isinstance(loaded.model.config.widths, tuple)
     assert not loaded.model.training
     for (key, value), (other, same) in zip(model.state_dict().items(), loaded.model.state_dict().items(), strict=True):
         assert key == other
         assert torch.equal(value, same)
-    assert checkpoint.load(str(path)).about == ABOUT
+    assert checkpoint.load(str(path)).metadata == ABOUT
 
 
 def test_the_header_is_json_that_any_safetensors_reader_shows(tmp_path: Path) -> None:
@@ -61,7 +61,7 @@ def test_a_plain_state_dict_is_recognised_from_its_keys(variant, tmp_path: Path)
     for name in ("a.pth", "b.pth"):
         loaded = checkpoint.load(tmp_path / name)
         assert loaded.name == variant[0]
-        assert loaded.about == {"note": f"plain state dict, recognised as {variant[0]} from its keys"}
+        assert loaded.metadata == {"note": f"plain state dict, recognised as {variant[0]} from its keys"}
         assert not loaded.model.training
         assert_same(predict(model, image, mask), predict(loaded.model, image, mask))
 
@@ -249,12 +249,12 @@ def test_missing_weights_suggest_the_nearest_bundled_ones(tmp_path: Path, monkey
         checkpoint.load("bedrooms")
     with pytest.raises(PixelRNNError, match=r"best\.pth: no such weights\. .*or a bundled name: bedrooms-"):
         checkpoint.load(tmp_path / "best.pth")
-    assert checkpoint.load(DEFAULT).about == checkpoint.load().about == ABOUT
+    assert checkpoint.load(DEFAULT).metadata == checkpoint.load().metadata == ABOUT
 
 
 @pytest.mark.parametrize("name", bundled_weights())
 def test_bundled_weights_load_and_tell_where_they_come_from(name: str) -> None:
-    assert checkpoint.load(name).about
+    assert checkpoint.load(name).metadata
 
 
 def test_a_failed_save_leaves_the_old_weights(tmp_path: Path) -> None:

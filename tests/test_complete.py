@@ -22,7 +22,7 @@ from pixelrnn.cli import main
 from pixelrnn.data.synthetic import render_bedroom
 from pixelrnn.decode import read_image, read_picture
 from pixelrnn.encode import write_image
-from pixelrnn.image import grow
+from pixelrnn.image import dilate
 from running import Background
 
 SIDE, BOX = 128, (30, 50, 38, 38)  # x, y, width, height
@@ -86,7 +86,7 @@ def test_a_box_that_is_none_or_lies_elsewhere_is_refused(box, place, complete):
 
 def test_grow_fills_so_many_pixels_more(place, complete, room):
     assert complete("a.png", "-o", "b.png", *GIVEN, "--grow", 5)[0] == 0
-    changed, larger = (read_image("b.png") != room).any(axis=2), grow(HOLE, 5)
+    changed, larger = (read_image("b.png") != room).any(axis=2), dilate(HOLE, 5)
     assert not changed[~larger].any()
     assert changed[larger & ~HOLE].mean() > 0.3
 

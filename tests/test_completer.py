@@ -11,7 +11,7 @@ from pixelrnn import Completer, PixelRNNError, checkpoint
 from pixelrnn.data.occluders import jpeg
 from pixelrnn.data.synthetic import render_bedroom
 from pixelrnn.encode import write_image
-from pixelrnn.image import grow
+from pixelrnn.image import dilate
 from pixelrnn.inference.backends import Output
 from pixelrnn.inference.completer import WORK_SIDE
 from pixelrnn.models import create_model
@@ -138,7 +138,7 @@ def test_a_network_that_reads_no_mask_sees_paint_as_it_is_and_black_where_a_mask
 
 
 def test_an_occlusion_of_noise_is_grown_past_what_was_seen_of_it(picture, hole):
-    np.testing.assert_array_equal(Completer(Sees(hole))(picture).mask, grow(hole, 1))
+    np.testing.assert_array_equal(Completer(Sees(hole))(picture).mask, dilate(hole, 1))
 
 
 def test_coloured_paint_is_filled_with_the_pixels_that_compression_tinted_but_told_without():
@@ -146,11 +146,11 @@ def test_coloured_paint_is_filled_with_the_pixels_that_compression_tinted_but_to
     hole = np.zeros((128, 128), bool)
     hole[31:73, 41:95] = True  # odd edges: cells of 2 x 2 pixels, which share a colour, are painted in part
     occluded = jpeg(np.where(hole[..., None], np.array([220, 20, 30], np.uint8), room), 90)
-    completer = Completer(Sees(grow(hole, 2)))
+    completer = Completer(Sees(dilate(hole, 2)))
     found = completer.detect(occluded)
     assert (found.mask & ~hole).sum() < 0.02 * hole.sum()
     np.testing.assert_array_equal(completer(occluded).mask, found.tinted)
-    ring = grow(hole, 1) & ~hole
+    ring = dilate(hole, 1) & ~hole
     assert found.tinted[ring].mean() > 0.8
     error = np.abs(occluded.astype(int) - room).max(axis=2)
     assert error[found.tinted & ring].mean() > 2 * error[~found.tinted].mean()

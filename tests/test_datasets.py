@@ -349,7 +349,7 @@ def test_known_pixels_equal_the_target_unless_they_went_through_jpeg(
 
 def test_the_share_asked_for_stays_whole_in_training_and_none_for_validation(photographs: list[Path]) -> None:
     for augment, share in ((True, 0.05), (False, 0)):
-        dataset, whole = OccludedPhotographs(photographs * 100, 16, augment=augment, clean=0.05), []
+        dataset, whole = OccludedPhotographs(photographs * 100, 16, augment=augment, clean_prob=0.05), []
         for item in (dataset[i] for i in range(400)):
             whole.append(not item["mask"].any())
             assert not whole[-1] or torch.equal(item["image"], item["target"])

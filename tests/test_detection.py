@@ -8,7 +8,7 @@ from skimage import data
 
 from pixelrnn import Completer, PixelRNNError
 from pixelrnn.data.occluders import jpeg
-from pixelrnn.image import grow, to_float
+from pixelrnn.image import dilate, to_float
 from pixelrnn.inference import evidence as evident
 from pixelrnn.inference.detection import LEVELS, detect
 from pixelrnn.inference.evidence import evidence, reduced
@@ -93,7 +93,7 @@ def test_a_box_is_found_in_any_paint_at_any_size_and_nothing_beside_it(completer
     for picture in (painted, jpeg(painted, 85)):
         found = completer.detect(picture)
         assert found.mask[mask].mean() > (0.95 if paint == "noise" else 0.97)
-        assert found.tinted[~grow(mask, 3)].mean() < 0.001
+        assert found.tinted[~dilate(mask, 3)].mean() < 0.001
         assert len(found.kept) == 1
 
 
@@ -133,7 +133,7 @@ def test_what_runs_along_the_border_is_found_whole_or_not_at_all(completer, kind
         border = np.pad(np.zeros(inner.shape[:2], bool), pads[:2], constant_values=True)
     found = completer.detect(picture)
     assert found.mask[border].mean() > 0.97 or not found.mask.any()
-    assert found.mask[~grow(border, 3)].mean() < 0.001
+    assert found.mask[~dilate(border, 3)].mean() < 0.001
 
 
 # what is no photograph

@@ -81,7 +81,7 @@ OPTIONS = {
 def module_of(**shares: float) -> AdversarialModule:
     """One of the same fresh weights each time, as if its trainer were at step 0."""
     torch.manual_seed(0)
-    recipe = training.Recipe(part="filler", loss="hole_rmse", **shares)
+    recipe = training.Recipe(trainable="filler", loss="hole_rmse", **shares)
     module = AdversarialModule(create_model("optimized_pixelrnn", **OPTIONS), recipe)
     module.trainer = SimpleNamespace(global_step=0)  # type: ignore[assignment]
     module.log_dict = module.log = lambda *_, **__: None  # type: ignore[method-assign, assignment]

@@ -139,11 +139,11 @@ def test_a_file_has_standard_operations_alone_though_it_was_simplified(exported)
 
 def test_a_file_says_which_model_with_which_options_and_who_wrote_it(exported) -> None:
     model, path = exported("none")
-    about = {entry.key: entry.value for entry in onnx.load(path).metadata_props}
-    config = json.loads(about["config"])
-    assert (about["model"], about["pixelrnn"]) == ("optimized_pixelrnn", __version__)
+    metadata = {entry.key: entry.value for entry in onnx.load(path).metadata_props}
+    config = json.loads(metadata["config"])
+    assert (metadata["model"], metadata["pixelrnn"]) == ("optimized_pixelrnn", __version__)
     assert (
-        create_model(about["model"], **{k: tuple(v) if isinstance(v, list) else v for k, v in config.items()}).config
+        create_model(metadata["model"], **{k: tuple(v) if isinstance(v, list) else v for k, v in config.items()}).config
         == model.config
     )
 

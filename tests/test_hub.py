@@ -38,8 +38,8 @@ def hub() -> Iterator[Hub]:
 def run(tmp_path: Path) -> Path:
     """The folder of a run: small weights from nothing, history, curve, and pictures that are nobody's business."""
     folder = tmp_path / "run"
-    about = {"recipe": {"start_from": "scratch", "epochs": 2}, "history": [{"epoch": 2, "hole_psnr": 17.25, "ssim": 0.5}]}
-    checkpoint.save(folder / "optimized_pixelrnn.safetensors", create_model("optimized_pixelrnn", **TINY), about)
+    metadata = {"recipe": {"init_from": "scratch", "epochs": 2}, "history": [{"epoch": 2, "hole_psnr": 17.25, "ssim": 0.5}]}
+    checkpoint.save(folder / "optimized_pixelrnn.safetensors", create_model("optimized_pixelrnn", **TINY), metadata)
     (folder / "metrics.csv").write_text("epoch,hole_psnr\n2,17.25\n")
     Image.new("RGB", (8, 8)).save(folder / "loss_curve.png")
     (folder / "pictures").mkdir()
@@ -315,7 +315,7 @@ def test_bundled_weights_are_pushed_with_their_card_and_citation(user: User, hub
 @pytest.mark.parametrize(("start", "licence"), [("bundled", "other"), (EXPECTED, "other"), ("owner/name", None)])
 def test_weights_trained_on_from_others_keep_their_licence(start: str, licence: str | None) -> None:
     header, _ = read_tensors(bundled_weights()[EXPECTED])
-    header["about"] = {"recipe": {"start_from": start}}
+    header["about"] = {"recipe": {"init_from": start}}
     assert ModelCard(write_card(header, "owner/mine")).data.license == licence
     with pytest.raises(PixelRNNError, match="--license mit: Trained on from"):
         write_card(header, "owner/mine", "mit")
@@ -378,7 +378,7 @@ def test_every_command_that_takes_weights_takes_them_from_the_hub(paired: Paired
     words = (
         "train",
         str(paired.root),
-        "start_from=owner/name",
+        "init_from=owner/name",
         "size=32",
         "batch_size=4",
         "epochs=1",

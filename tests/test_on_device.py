@@ -70,8 +70,10 @@ def test_photographs_are_reduced_to_the_headroom_and_enlarged_only_where_too_sma
 
 @pytest.mark.slow
 def test_a_run_with_photographs_in_memory_learns_and_goes_on_as_one_that_was_not_stopped(folder: Path, tmp_path: Path) -> None:
-    words = ["size=48", "batch_size=4", "epoch_steps=3", "mask_bank=30", "part=filler", "occlusion=random", "loss=hole_rmse"]
-    words += ["start_from=scratch", "weight_decay=0.02", "beta2=0.98", "ema=0.9", "guided=0.3", "widths=[8,12]", "depths=[1,1]"]
+    words = ["size=48", "batch_size=4", "epoch_steps=3", "mask_bank=30", "trainable=filler", "occlusion=random"]
+    words += ["loss=hole_rmse"]
+    words += ["init_from=scratch"]
+    words += ["weight_decay=0.02", "beta2=0.98", "ema_decay=0.9", "guide_prob=0.3", "widths=[8,12]", "depths=[1,1]"]
 
     def run(out: str, *more: str, resume: bool = False) -> bytes:
         recipe, options = training.read_recipe(None, [*words, *more])
@@ -82,5 +84,5 @@ def test_a_run_with_photographs_in_memory_learns_and_goes_on_as_one_that_was_not
     run("parted", "epochs=2")
     assert run("parted", "epochs=4", resume=True) == whole
     trained = checkpoint.load(tmp_path / "whole" / "optimized_pixelrnn.safetensors")
-    assert trained.about["recipe"]["mask_bank"] == 30
+    assert trained.metadata["recipe"]["mask_bank"] == 30
     assert all(value.isfinite().all() for value in trained.model.state_dict().values())

@@ -19,13 +19,21 @@ from pixelrnn.training.processes import Processes
 
 ROOT = Path(__file__).parent.parent
 TINY = ["widths=[4,4,4]", "depths=[1,1,1]", "detector_widths=[4,4,4]", "detector_depths=[1,1,1]", "scan_hidden=4"]
-PAIRS = ["size=32", "batch_size=4", "start_from=scratch", "clip=1.0", "schedule=one_cycle", *TINY]
-MORE = ["projected=0.4", "perceptual=1", "error=0.3", "part=filler"]
+PAIRS = ["size=32", "batch_size=4", "init_from=scratch", "grad_clip=1.0", "schedule=one_cycle", *TINY]
+MORE = ["projected=0.4", "perceptual=1", "error=0.3", "trainable=filler"]
 RATES = ["learning_rate=1e-4", "discriminator_rate=1e-4"]
 KINDS = {
     "described": PAIRS,
-    "filler": [*PAIRS, "loss=hole_rmse", "structure_weight=0.1", "occlusion=random", "part=filler", "guided=0.5", "ema=0.9"],
-    "detector": [*PAIRS, "part=detector", "occlusion=random"],
+    "filler": [
+        *PAIRS,
+        "loss=hole_rmse",
+        "structure_weight=0.1",
+        "occlusion=random",
+        "trainable=filler",
+        "guide_prob=0.5",
+        "ema_decay=0.9",
+    ],
+    "detector": [*PAIRS, "trainable=detector", "occlusion=random"],
     # at higher rates Adam makes much of what rounding gives
     "looks": [
         *PAIRS,
@@ -35,9 +43,9 @@ KINDS = {
         "projected=0.4",
         "perceptual=1",
         "error=0.3",
-        "part=filler",
+        "trainable=filler",
     ],
-    "likelihood": ["model=pixelcnn", "features=4", "depth=2", "likelihood=logistics", "batch_size=4", "start_from=scratch"],
+    "likelihood": ["model=pixelcnn", "features=4", "depth=2", "likelihood=logistics", "batch_size=4", "init_from=scratch"],
 }
 TELL = """
 import hashlib, sys
@@ -119,7 +127,7 @@ def test_the_command_starts_its_processes_itself(data, tmp_path):
 @pytest.mark.parametrize("launcher", ["torchrun", "lightning"])
 def test_a_run_goes_on_byte_for_byte_after_one_process_was_killed(data, tmp_path, launcher):
     def command(out, *more):
-        words = ["train", data / "pairs", *PAIRS, "epochs=12", "ema=0.9", "--device", "cpu", "-o", tmp_path / out, *more]
+        words = ["train", data / "pairs", *PAIRS, "epochs=12", "ema_decay=0.9", "--device", "cpu", "-o", tmp_path / out, *more]
         if launcher == "torchrun":
             return torchrun("-m", "pixelrnn", *words)
         return [sys.executable, "-m", "pixelrnn", *map(str, words), "--devices", "2"]

@@ -17,7 +17,7 @@ from pixelrnn.cli import main
 from pixelrnn.data.pairs import write_pairs
 
 TINY = ["widths=[4,4,4]", "depths=[1,1,1]", "detector_widths=[4,4,4]", "detector_depths=[1,1,1]", "scan_hidden=4"]
-WORDS = ["size=32", "batch_size=4", "start_from=scratch", *TINY]
+WORDS = ["size=32", "batch_size=4", "init_from=scratch", *TINY]
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +80,7 @@ def test_a_resumed_run_keeps_its_data_recipe_and_network(data, tmp_path):
     said = pixelrnn("train", "epochs=2", "workers=1", "-o", out, "--resume")
     assert "going on from the last checkpoint" in said
     assert epochs(out) == [1, 2]
-    recipe = checkpoint.load(out / "optimized_pixelrnn.safetensors").about["recipe"]
+    recipe = checkpoint.load(out / "optimized_pixelrnn.safetensors").metadata["recipe"]
     assert (recipe["learning_rate"], recipe["size"], recipe["epochs"], recipe["workers"]) == (0.002, 32, 2, 1)
 
 
@@ -93,7 +93,7 @@ def test_a_resumed_run_keeps_its_data_recipe_and_network(data, tmp_path):
         ("minutes=3", "minutes"),
         ("widths=[8,8,8]", "widths"),
         ("batch_size=8", "batch_size"),
-        ("start_from=bundled", "start_from"),
+        ("init_from=bundled", "init_from"),
     ],
 )
 def test_a_value_that_a_resumed_run_cannot_change_is_named(run, word, named):

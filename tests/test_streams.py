@@ -266,7 +266,7 @@ def test_what_a_stream_cannot_do_is_said_before_it_is_read(tars: Path, tmp_path:
     cases = [
         ([tars], [], "says no length. Give epoch_steps=N.* pixelrnn pack --index"),
         ([tars, tmp_path], ["epoch_steps=3"], "trains alone. Leave out the rest"),
-        ([tars], ["epoch_steps=3", "share=0.5"], "share, mask_bank and valid_from have no meaning"),
+        ([tars], ["epoch_steps=3", "train_fraction=0.5"], "leave out train_fraction, mask_bank and valid_from"),
         ([tars / "part-000.tar"], ["epoch_steps=3"], "one shard alone"),
     ]
     for words, changes, message in cases:

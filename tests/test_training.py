@@ -82,7 +82,7 @@ def test_one_cycle_rises_over_the_first_tenth_and_falls_to_a_hundredth():
 
 def test_a_run_learns_and_leaves_weights_curve_figures_and_pictures(data, tmp_path):
     out = tmp_path / "out"
-    weights = run(data, out, "epochs=6", "learning_rate=0.01", "ema=0.5", "clip=1.0", "schedule=one_cycle")
+    weights = run(data, out, "epochs=6", "learning_rate=0.01", "ema_decay=0.5", "grad_clip=1.0", "schedule=one_cycle")
     history = rows(out)
     assert [int(row["epoch"]) for row in history] == [1, 2, 3, 4, 5, 6]
     assert float(history[-1]["train_loss"]) < 0.8 * float(history[0]["train_loss"])
@@ -94,7 +94,7 @@ def test_a_run_learns_and_leaves_weights_curve_figures_and_pictures(data, tmp_pa
     for row in history:
         assert float(row["structure_rmse"]) > 0 < float(row["texture_rmse"])
     loaded, plain = checkpoint.load(weights), torch.load(out / "optimized_pixelrnn.pth", weights_only=True)
-    assert loaded.about["recipe"]["epochs"] == 6
+    assert loaded.metadata["recipe"]["epochs"] == 6
     assert plain.keys() == loaded.model.state_dict().keys()
     assert all(torch.equal(value, plain[key]) for key, value in loaded.model.state_dict().items())
 
@@ -130,7 +130,7 @@ def test_photographs_get_the_described_square_beside_pairs_that_stay_as_they_are
     (tmp_path / "photos").mkdir()
     for number, room in enumerate(rooms(15)):
         Image.fromarray(room).save(tmp_path / "photos" / f"{number}.png")
-    for overrides, clean in (([], 0.0), (["clean=0.5"], 0.5)):
+    for overrides, clean in (([], 0.0), (["clean_prob=0.5"], 0.5)):
         recipe, _ = training.read_recipe(None, ["occlusion=square", "valid_from=15", "size=48", *overrides])
         both, valid = training.make_datasets([data, tmp_path / "photos"], recipe)
         given = training.make_datasets([data], training.read_recipe(None, ["valid_from=15", "size=48"])[0])
@@ -168,20 +168,20 @@ def test_training_starts_from_fresh_weights_where_none_are_bundled_and_where_ask
     assert "fresh weights: none are bundled for this config" in said
     _, said = heard(data, tmp_path / "baseline", "model=baseline", "size=32", "epochs=1", "epoch_steps=1")
     assert "fresh weights: none are bundled for this model" in said
-    _, said = heard(data, tmp_path / "scratch", *SMALL, "epochs=1", "start_from=scratch")
+    _, said = heard(data, tmp_path / "scratch", *SMALL, "epochs=1", "init_from=scratch")
     assert "starting from fresh weights;" in said
 
 
 @pytest.mark.slow
 def test_training_starts_from_weights_and_refuses_those_of_another_model(data, tmp_path):
     weights = run(data, tmp_path / "first", "epochs=1")
-    run(data, tmp_path / "second", "epochs=1", f"start_from={weights}", "learning_rate=0.0")
+    run(data, tmp_path / "second", "epochs=1", f"init_from={weights}", "learning_rate=0.0")
     first, second = (checkpoint.load(tmp_path / name / weights.name).model.state_dict() for name in ("first", "second"))
     assert all(torch.equal(first[key], second[key]) for key in first)
     baseline = create_model("baseline")
     checkpoint.save(tmp_path / "baseline.safetensors", baseline, {})
     with pytest.raises(PixelRNNError, match="weights of baseline"):
-        run(data, tmp_path / "third", "epochs=1", f"start_from={tmp_path / 'baseline.safetensors'}")
+        run(data, tmp_path / "third", "epochs=1", f"init_from={tmp_path / 'baseline.safetensors'}")
 
 
 @pytest.mark.parametrize(
@@ -195,7 +195,7 @@ def test_training_starts_from_weights_and_refuses_those_of_another_model(data, t
 def test_one_part_of_the_network_learns_alone(data, tmp_path, part, learns):
     words = ["epochs=1", "loss=hole_rmse"]
     first = run(data, tmp_path / "first", *words)
-    second = run(data, tmp_path / "second", *words, f"part={part}", f"start_from={first}", "learning_rate=0.01")
+    second = run(data, tmp_path / "second", *words, f"trainable={part}", f"init_from={first}", "learning_rate=0.01")
     before, after = (checkpoint.load(path).model.state_dict() for path in (first, second))
     changed = [key for key in before if not torch.equal(before[key], after[key])]
     assert {name for name in learns if any(key.startswith(f"{name}.") for key in changed)} == learns
@@ -203,13 +203,13 @@ def test_one_part_of_the_network_learns_alone(data, tmp_path, part, learns):
 
 
 def test_losses_of_looks_and_photographs_in_memory_say_what_they_need(data, tmp_path):
-    with pytest.raises(PixelRNNError, match="Add part=filler"):
+    with pytest.raises(PixelRNNError, match="Add trainable=filler"):
         run(data, tmp_path / "out", "epochs=1", "adversarial=1")
     with pytest.raises(PixelRNNError, match="mask_bank: needs photographs"):
-        run(data, tmp_path / "out", "epochs=1", "mask_bank=10", "part=filler", "occlusion=given")
+        run(data, tmp_path / "out", "epochs=1", "mask_bank=10", "trainable=filler", "occlusion=given")
 
 
-@pytest.mark.parametrize("key", [{"part": "detector"}, {"guided": 0.5}])
+@pytest.mark.parametrize("key", [{"trainable": "detector"}, {"guide_prob": 0.5}])
 def test_a_model_without_parts_refuses_a_recipe_that_needs_them(data, tmp_path, key):
     recipe = training.Recipe(model="baseline", size=32, **key)
     with pytest.raises(PixelRNNError, match="baseline has no detector"):
@@ -217,7 +217,7 @@ def test_a_model_without_parts_refuses_a_recipe_that_needs_them(data, tmp_path, 
 
 
 def test_a_guide_is_shown_with_its_share_of_the_pictures_and_is_the_truth_made_coarse():
-    recipe = training.Recipe(guided=0.25, size=64)
+    recipe = training.Recipe(guide_prob=0.25, size=64)
     module = training.CompletionModule(create_model("optimized_pixelrnn"), recipe)
     yy, xx = torch.meshgrid(torch.linspace(0.2, 0.8, 64), torch.linspace(0.3, 0.7, 64), indexing="ij")
     target = torch.stack([yy, xx, yy * xx])[None].repeat(4, 1, 1, 1)
@@ -248,7 +248,7 @@ def test_a_share_of_the_photographs_trains_and_all_of_them_validate(tmp_path):
         Image.fromarray(room).save(tmp_path / "photos" / f"{number}.png")
 
     def sizes(share, seed=0):
-        recipe, _ = training.read_recipe(None, ["size=32", f"share={share}", f"seed={seed}"])
+        recipe, _ = training.read_recipe(None, ["size=32", f"train_fraction={share}", f"seed={seed}"])
         train, valid = training.make_datasets([tmp_path / "photos"], recipe)
         return len(train), len(valid), train[0]["name"]
 
@@ -308,12 +308,12 @@ def test_a_run_killed_in_the_middle_goes_on_from_its_last_checkpoint(data, tmp_p
 
 @pytest.mark.parametrize(
     "kind",
-    [["loss=hole_rmse"], ["adversarial=1", "feature_matching=0.5", "error=0.3", "part=filler"]],
+    [["loss=hole_rmse"], ["adversarial=1", "feature_matching=0.5", "error=0.3", "trainable=filler"]],
     ids=["plain", "adversarial"],
 )
 @pytest.mark.slow
 def test_a_run_in_two_parts_gives_the_weights_of_a_whole_one_byte_for_byte(data, tmp_path, kind):
-    words = ["epoch_steps=3", "ema=0.9", "guided=0.3", "occlusion=random", *kind]
+    words = ["epoch_steps=3", "ema_decay=0.9", "guide_prob=0.3", "occlusion=random", *kind]
     whole = run(data, tmp_path / "whole", "epochs=4", *words)
     again = run(data, tmp_path / "again", "epochs=4", *words)
     run(data, tmp_path / "parted", "epochs=2", *words)
@@ -330,7 +330,7 @@ def test_the_bundled_recipes_give_the_same_weights_on_rendered_bedrooms_however_
     """Of the recipe, smaller pictures and a smaller network, so that 100 steps take seconds."""
     rendered = [render_bedroom(np.random.default_rng(seed), 64) for seed in range(10)]
     write_pairs(21 * rendered, tmp_path / "data", seed=0)
-    changes = ["minutes=null", "epochs=2", "epoch_steps=50", "batch_size=2", "valid_from=200", "start_from=scratch"]
+    changes = ["minutes=null", "epochs=2", "epoch_steps=50", "batch_size=2", "valid_from=200", "init_from=scratch"]
     changes += ["size=64", "workers=0", "mask_bank=0", "widths=[8,12,16]", "depths=[1,1,2]", "scan_hidden=6"]
     words = ["--recipe", str(ROOT / f"recipes/bedrooms-{name}.yaml"), *changes]
 
@@ -357,7 +357,7 @@ def test_ctrl_c_leaves_usable_weights_and_no_traceback(data, tmp_path):
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 130, output
     assert "Traceback" not in output
-    assert json.dumps(checkpoint.load(out / "optimized_pixelrnn.safetensors").about)
+    assert json.dumps(checkpoint.load(out / "optimized_pixelrnn.safetensors").metadata)
 
 
 def test_the_averaged_weights_soon_forget_the_first_and_end_with_the_decay_asked_for():

@@ -28,17 +28,17 @@ class Checkpoint:
 
     model: nn.Module  # in eval mode, on the CPU
     name: str  # of the registered model
-    about: dict[str, Any] = field(default_factory=dict)
+    metadata: dict[str, Any] = field(default_factory=dict)
 
 
-def save(path: Path, model: nn.Module, about: dict[str, Any], part: str = "all") -> None:
+def save(path: Path, model: nn.Module, metadata: dict[str, Any], part: str = "all") -> None:
     """Write the weights of a model from create_model, with its name, config and `about` in the header, and a checksum of all,
     whole or not at all.
 
     part: "all"; of a model to be bundled the "filler" alone, in float16, whose detector is the bundled one, whatever the
     model's own; or the "detector" alone."""
     config = model_config(model)
-    header: dict[str, Any] = {"model": model.name, "config": config, "about": about}
+    header: dict[str, Any] = {"model": model.name, "config": config, "about": metadata}
     state = {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}
     if part == "filler":
         header["detector"] = DETECTOR
@@ -79,7 +79,7 @@ def _load_safetensors(path: Path) -> Checkpoint:
         if unknown := header.keys() - {"model", "config", "about"}:
             raise PixelRNNError(f"it holds {', '.join(sorted(unknown))} besides")
         config = {key: tuple(value) if isinstance(value, list) else value for key, value in header["config"].items()}
-        name, about = header["model"], dict(header["about"])
+        name, metadata = header["model"], dict(header["about"])
         model = create_model(name, **config)
         # an option's default may mean another network than the one that was trained, unless it says what was before it came
         later = [
@@ -96,7 +96,7 @@ def _load_safetensors(path: Path) -> Checkpoint:
     except RuntimeError as error:
         reason = str(error).splitlines()[1].strip()[:200]
         raise PixelRNNError(f"{path}: its weights do not fit its own model {name} ({reason}).") from None
-    return Checkpoint(model, name, about)
+    return Checkpoint(model, name, metadata)
 
 
 def _state_dict(found: Any) -> dict[str, torch.Tensor] | None:

@@ -50,12 +50,12 @@ def paste_known(image: np.ndarray, filled: np.ndarray, mask: np.ndarray) -> np.n
     return np.where(mask[..., None], filled, image)
 
 
-def blank(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
+def mask_out(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """uint8 (H, W, 3), black where `mask` (H, W) is True."""
     return image * ~mask[..., None]
 
 
-def grow(mask: np.ndarray, pixels: int) -> np.ndarray:
+def dilate(mask: np.ndarray, pixels: int) -> np.ndarray:
     """The bool mask (H, W) with every missing region grown by `pixels` in all eight directions."""
     grown = mask.copy()
     for turned in (grown, grown.T):

@@ -55,10 +55,10 @@ def write_card(header: dict[str, Any], repo: str, licence: str | None = None, cu
 
     Raises PixelRNNError for a licence of weights that were trained on from others.
     """
-    about = header.get("about", {})
-    recipe = about.get("recipe", {})
+    metadata = header.get("about", {})
+    recipe = metadata.get("recipe", {})
     terms, words = _licence(header, recipe, licence)
-    last = (about.get("history") or [{}])[-1]
+    last = (metadata.get("history") or [{}])[-1]
     figures = [(kind, name, last[key]) for key, (kind, name) in METRICS.items() if np.isfinite(last.get(key, np.nan))]
     model = header["model"]
     result = {
@@ -91,7 +91,7 @@ def write_card(header: dict[str, Any], repo: str, licence: str | None = None, cu
 
 def _licence(header: dict[str, Any], recipe: dict[str, Any], licence: str | None) -> tuple[dict[str, str], str]:
     """The card's YAML and words on it."""
-    start = recipe.get("start_from", "scratch")
+    start = recipe.get("init_from", "scratch")
     bundled = [read_tensors(path)[0] for path in bundled_weights().values()]
     if start == "bundled" and not any(one["model"] == header["model"] and one["config"] == header["config"] for one in bundled):
         start = "scratch"  # there were none to start from

@@ -16,7 +16,7 @@ from ..inference.completer import Completer
 from ..masks import as_mask
 from ..queue import Job
 from .engine import DRAW, FILL, LOOK, READ, STAGES, WRITE, Settings, worker
-from .figures import HEAT, Completed, completed, crop, found
+from .figures import HEAT, CompletionView, completion_view, crop, detection_view
 from .files import KINDS, make_file
 from .intake import Upload
 from .steps import DAMAGED, Chain, Document, Result, Work, read_chain
@@ -82,7 +82,7 @@ class Desk:
         """Find what is missing, and fill that in where it is sure."""
         completer = self._load(settings)
 
-        def run(job: Job) -> Completed | None:
+        def run(job: Job) -> CompletionView | None:
             start = time.perf_counter()
             job.stage = READ
             picture, detection = self.upload.decode(), None
@@ -91,7 +91,7 @@ class Desk:
                 mask, source, detection = completer.find(picture, settings.level)
             else:
                 mask, source = as_mask(self.mask.decode_mask(), picture.pixels.shape[:2]), "given"
-            work = Work(self.upload, found(picture.pixels, mask, source, self.upload.key, detection))
+            work = Work(self.upload, detection_view(picture.pixels, mask, source, self.upload.key, detection))
             work.shelve(picture)
             job.shared = work
             return _fill(job, work, Document(), mask, completer, settings, start) if work.found.sure and mask.any() else None
@@ -117,7 +117,7 @@ class Desk:
         if not mask.any():
             raise PixelRNNError(NOTHING_MARKED)
 
-        def run(job: Job) -> Completed:
+        def run(job: Job) -> CompletionView:
             return _fill(job, work, document, mask, completer, settings, time.perf_counter())
 
         if self._job is not None:
@@ -208,7 +208,7 @@ class Desk:
 
 def _fill(
     job: Job, work: Work, document: Document, mask: np.ndarray, completer: Completer, settings: Settings, start: float
-) -> Completed:
+) -> CompletionView:
     """What is missing, filled in on top of what was kept."""
     job.stage = READ
     picture = work.after(document.chain)
@@ -219,7 +219,7 @@ def _fill(
     result = replace(completer(picture, None if as_found else mask, **settings.drawn), mask_source=source)
     seconds = time.perf_counter() - start
     job.stage = DRAW
-    return completed(picture, result, seconds)
+    return completion_view(picture, result, seconds)
 
 
 def _state(work: Work, settings: Settings) -> dict[str, Any]:

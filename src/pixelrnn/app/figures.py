@@ -52,7 +52,7 @@ class Find:
 
 
 @dataclass(frozen=True)
-class Found:
+class DetectionView:
     """A photograph, and what was found to be missing in it or given as missing."""
 
     revision: str  # names both
@@ -96,7 +96,7 @@ class Fill:
 
 
 @dataclass(frozen=True)
-class Completed:
+class CompletionView:
     """A completion, or several to choose from, the most likely first."""
 
     fill: Fill
@@ -110,7 +110,9 @@ class Completed:
     notes: tuple[str, ...]  # what was lost in reading the photograph
 
 
-def found(picture: np.ndarray, mask: np.ndarray, source: str, name: str, detection: Detection | None = None) -> Found:
+def detection_view(
+    picture: np.ndarray, mask: np.ndarray, source: str, name: str, detection: Detection | None = None
+) -> DetectionView:
     """What the editor starts from; picture uint8 (H, W, 3), mask bool (H, W); `name` tells this photograph from others.
     detection: where the mask is of what was found."""
     packed = PackedMask.of(mask)
@@ -120,7 +122,7 @@ def found(picture: np.ndarray, mask: np.ndarray, source: str, name: str, detecti
     revision = hashlib.sha256(name.encode() + packed.bits + boxes.encode()).hexdigest()[:16]
     sure = detection is None or all(one.confidence >= LEVELS["strict"] for one in detection.kept)
     photograph = jpeg(_small(picture, *_fit(mask.shape, PREVIEW_SIDE)))
-    return Found(revision, packed, source, sure, photograph, _tint(mask, scale), finds)
+    return DetectionView(revision, packed, source, sure, photograph, _tint(mask, scale), finds)
 
 
 def _finds(detection: Detection, scale: float) -> tuple[Find, ...]:
@@ -144,7 +146,7 @@ def _tint(mask: np.ndarray, scale: float) -> bytes:
     return buffer.getvalue()
 
 
-def completed(picture: Picture, result: Completion, seconds: float) -> Completed:
+def completion_view(picture: Picture, result: Completion, seconds: float) -> CompletionView:
     """What is kept of `result`, which completed `picture` in `seconds`."""
     size = _fit(result.mask.shape, PREVIEW_SIDE)
     doubt, largest = None, 0.0
@@ -155,7 +157,7 @@ def completed(picture: Picture, result: Completion, seconds: float) -> Completed
         heat = np.stack([np.interp(level, np.linspace(0, 1, len(HEAT)), HEAT[:, channel]) for channel in range(3)], axis=2)
         dim = _small(picture.pixels, *size).mean(2, keepdims=True) * 0.35
         doubt = jpeg(np.where(_small_mask(result.mask, *size)[..., None], heat, dim))
-    return Completed(
+    return CompletionView(
         fill=Fill.of(result),
         source=result.mask_source,
         likelihoods=None if result.log_likelihood is None else tuple(result.log_likelihood),

@@ -15,7 +15,7 @@ from ..decode import Picture
 from ..errors import PixelRNNError
 from ..image import paste_known
 from .engine import Settings, shelf
-from .figures import Completed, Found
+from .figures import CompletionView, DetectionView
 from .intake import Upload
 from .marks import Mark, check_marks, draw_marks
 
@@ -32,7 +32,7 @@ class Result:
     chain: Chain
     key: str
     settings: Settings
-    done: Completed
+    done: CompletionView
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class Work:
     """A photograph, what was found in it, and all results of this visit."""
 
     upload: Upload
-    found: Found
+    found: DetectionView
     results: dict[str, Result] = field(default_factory=dict)
     document: Document = Document()
     token: str = field(default_factory=lambda: secrets.token_hex(8))  # nobody else's pictures have this name

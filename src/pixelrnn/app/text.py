@@ -2,7 +2,7 @@
 
 import re
 
-from .figures import Completed
+from .figures import CompletionView
 
 INTRODUCTION = (
     "Give it a photograph with something in the way, get it back without. What is painted over is found and filled in; every "
@@ -144,7 +144,7 @@ KEYS = {
 }
 
 
-def how_it_went(done: Completed) -> str:
+def how_it_went(done: CompletionView) -> str:
     """How much was filled in, why, and how long that took."""
     how = {"given": "marked as missing", "transparent": "transparent"}.get(done.source, "found to be covered")
     if done.source.startswith("transparent and"):

@@ -38,7 +38,7 @@ def train(
 
     words = inputs or []
     changes = [word for word in words if "=" in word and "://" not in word.split("=")[0]]  # a URL may hold one
-    overrides = changes + ["start_from=scratch"] * from_scratch
+    overrides = changes + ["init_from=scratch"] * from_scratch
     named = [word for word in words if word not in changes]
     out = out or training.default_out()
     values = training.read_values(recipe, overrides)

@@ -31,10 +31,10 @@ CACHE_BYTES = 4 * 2**30  # of decoded pictures, all processes that read for one 
 
 
 class _Pictures:
-    """Decoded pictures, kept as uint8 while they fit in memory, at size x size; with `headroom` as read_fitting has it."""
+    """Decoded pictures, kept as uint8 while they fit in memory, at size x size; with `crop_scale` as read_fitting has it."""
 
-    def __init__(self, size: int, headroom: float | None = None) -> None:
-        self.size, self.headroom = size, headroom
+    def __init__(self, size: int, crop_scale: float | None = None) -> None:
+        self.size, self.crop_scale = size, crop_scale
         self.kept: dict[Hashable, np.ndarray] = {}
         self.bytes = 0
 
@@ -50,18 +50,18 @@ class _Pictures:
         return image
 
     def read(self, file: File) -> np.ndarray:
-        if self.headroom is None:
+        if self.crop_scale is None:
             return resize(read_image(file), self.size, self.size)
-        return read_fitting(file, self.size, self.headroom)
+        return read_fitting(file, self.size, self.crop_scale)
 
 
-def read_fitting(file: File, size: int, headroom: float) -> np.ndarray:
-    """A photograph uint8 (H, W, 3), its aspect kept, with a short side of `headroom` times `size`, or less where that would
+def read_fitting(file: File, size: int, crop_scale: float) -> np.ndarray:
+    """A photograph uint8 (H, W, 3), its aspect kept, with a short side of `crop_scale` times `size`, or less where that would
     enlarge it, but never below `size`. file: what read_image takes."""
     image = read_image(file)
     height, width = image.shape[:2]
     short = min(height, width)
-    scale = max(size, min(round(headroom * size), short)) / short
+    scale = max(size, min(round(crop_scale * size), short)) / short
     return resize(image, max(size, round(width * scale)), max(size, round(height * scale)))
 
 
@@ -150,20 +150,20 @@ class OccludedTestDataset(Dataset[dict[str, Any]]):
 class Occluder:
     """What makes a sample of a photograph: a square of it, of size x size, with something in the way.
 
-    For training (`augment`), a random crop of a picture with a short side of up to `headroom` times `size`, mirrored half the
-    time, and no occlusion on a share `clean`; else the central square. style: "random", any shape, paint or foreign patch;
+    For training (`augment`), a random crop of a picture with a short side of up to `crop_scale` times `size`, mirrored half the
+    time, and no occlusion on a share `clean_prob`; else the central square. style: "random", any shape, paint or foreign patch;
     "squares", any paint in squares; or "square", the described one.
     """
 
     size: int = 256
     augment: bool = True
-    clean: float = 0.0
+    clean_prob: float = 0.0
     style: str = "random"
-    headroom: float = 1.25
+    crop_scale: float = 1.25
 
     def pictures(self) -> _Pictures:
         """A reader of the photographs that it takes."""
-        return _Pictures(self.size, self.headroom if self.augment else 1)
+        return _Pictures(self.size, self.crop_scale if self.augment else 1)
 
     def __call__(
         self,
@@ -174,7 +174,7 @@ class Occluder:
     ) -> dict[str, Any]:
         """The sample of a photograph uint8 (H, W, 3). other: another one, of which a patch may be, or None."""
         target = self._view(rng, image)
-        if self.augment and rng.random() < self.clean:
+        if self.augment and rng.random() < self.clean_prob:
             return _item(target, target, np.zeros(target.shape[:2], bool), name)
         if self.style == "square":
             occluded, mask = occlude_as_described(rng, target)
@@ -209,12 +209,12 @@ class OccludedPhotographs(Dataset[dict[str, Any]]):
         size: int = 256,
         seed: int = 0,
         augment: bool = True,
-        clean: float = 0.0,
+        clean_prob: float = 0.0,
         style: str = "random",
-        headroom: float = 1.25,
+        crop_scale: float = 1.25,
     ) -> None:
         self.source, self.seed, self.epoch = as_source(photographs), seed, 0
-        self.occluder = Occluder(size, augment, clean, style, headroom)
+        self.occluder = Occluder(size, augment, clean_prob, style, crop_scale)
         self.pictures = self.occluder.pictures()
 
     def __len__(self) -> int:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image, ImageDraw
 
-from ..image import grow
+from ..image import dilate
 
 MIN_SHARE, MAX_SHARE = 0.01, 0.6  # of the pixels, missing
 
@@ -49,7 +49,7 @@ def squares(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
         more = _square(rng, height, width, share)
         if not (more & taken).any():
             mask |= more
-            taken |= grow(more, gap)
+            taken |= dilate(more, gap)
             count -= 1
         if count == 0:
             break

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import PixelRNNError
-from ..image import grow
+from ..image import dilate
 
 
 def _opencv(cv2: Any, image: np.ndarray, hole: np.ndarray, flag: str) -> np.ndarray:
@@ -74,7 +74,7 @@ def classical(name: str) -> Callable[[np.ndarray, np.ndarray | None], np.ndarray
             # where nothing is known, the middle of the range
             colour = image[~mask].mean(0).round() if not mask.all() else 128
             return np.where(mask[..., None], colour, image).astype(np.uint8)
-        hole = grow(mask, GROWTH)
+        hole = dilate(mask, GROWTH)
         return fill(module, image, mask if hole.all() else hole)
 
     return complete

@@ -21,7 +21,7 @@ from torch.nn import functional as F
 
 from ..decode import read_image
 from ..errors import PixelRNNError
-from ..image import grow, resize, to_float, to_uint8
+from ..image import dilate, resize, to_float, to_uint8
 from ..inference.completer import WORK_SIDE, Completer
 from ..models.efficientnet import MULTIPLE, EfficientNetFeatures, has_features, load_features
 from . import calibration, metrics
@@ -158,7 +158,7 @@ def score_case(out: np.ndarray, given: np.ndarray, target: np.ndarray, mask: np.
         )
     pasted, raw, truth = (_tensor(image) for image in (np.where(mask[..., None], out, target), out, target))
     hole = torch.from_numpy(mask)[None, None]
-    known = ~grow(mask, NEAR)
+    known = ~dilate(mask, NEAR)
     differs = (out != given).any(-1)[known]
     ssim, hole_ssim = _ssim(pasted, truth, hole)
     return Score(

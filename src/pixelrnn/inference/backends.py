@@ -104,9 +104,9 @@ class OnnxBackend:
     def __init__(self, path: Path) -> None:
         self.path, self._session = path, Session(partial(open_session, path))
         session = self._session.get()
-        self.about: dict[str, str] = session.get_modelmeta().custom_metadata_map
+        self.metadata: dict[str, str] = session.get_modelmeta().custom_metadata_map
         inputs = {one.name for one in session.get_inputs()}
-        self.name = self.about.get("model", "")
+        self.name = self.metadata.get("model", "")
         if not self.name or "image" not in inputs:
             raise PixelRNNError(f"{path}: an ONNX file of another program. Give one that pixelrnn export wrote.")
         self.reads_mask = self.detects = "mask" in inputs
@@ -138,7 +138,7 @@ class BundledBackend:
         pool = ThreadPoolExecutor(2, "onnxruntime")
         pool.submit(import_module, "onnxruntime")  # while the weights are read and their checksum is taken
         header, tensors = read_tensors(path)
-        self.path, self.name, self.about = path, str(header["model"]), dict(header["about"])
+        self.path, self.name, self.metadata = path, str(header["model"]), dict(header["about"])
         self._detector, self._filler = (
             Session(partial(open_session, graph, {key: value for key, value in tensors.items() if key.startswith(part)}), pool)
             for graph, part in ((DETECT, "detector."), (FILL, "filler."))
@@ -259,7 +259,7 @@ class TorchBackend:
         if device == "cuda" and not torch.cuda.is_available():
             raise PixelRNNError("device cuda: no GPU that torch can use here. Choose cpu.")
         loaded = load(weights)
-        self.name, self.about, self.device = loaded.name, loaded.about, device
+        self.name, self.metadata, self.device = loaded.name, loaded.metadata, device
         if not isinstance(loaded.model, CompletionModel):
             raise PixelRNNError(
                 f"{weights}: {loaded.name} completes no pictures by itself. Give weights of a completion model."

@@ -13,7 +13,7 @@ from PIL import Image
 from .. import decode
 from ..decode import Picture, read_picture
 from ..errors import PixelRNNError
-from ..image import grow, resize, to_float, to_uint8
+from ..image import dilate, resize, to_float, to_uint8
 from ..masks import Given, as_mask
 from ..weights import DEFAULT
 from .backends import Backend, open_backend
@@ -120,7 +120,7 @@ class Completer:
             missing, source, found = self.find(opened, level)
             regions = found.regions
         if grown:
-            missing = grow(missing, grown)
+            missing = dilate(missing, grown)
         if missing.all():
             raise PixelRNNError(
                 "the whole picture is missing, there is nothing to complete it from. "

@@ -12,9 +12,9 @@ from functools import cached_property
 import numpy as np
 
 from ..errors import PixelRNNError
-from ..image import grow, resize, to_float
+from ..image import dilate, resize, to_float
 from .evidence import evidence, reduced
-from .paint import Paint, squared, trace
+from .paint import Paint, refine_mask, squared
 from .tiling import Box, bounds, clusters
 
 DETECT_SIDE = 768  # pixels, of the reduced picture in which paint is looked for first
@@ -157,8 +157,8 @@ def _region(look: Look, picture: np.ndarray, whole: View, box: Box, own: np.ndar
     else:
         view = View.of(look, pixels, factor)
         height, width = view.logits.shape
-        inside = near & ~grow(~near, 2)  # a nearer look may lose it: the middle of what fills the view is like any surface
-        seen = (view.logits > 0) & resize(grow(near, 2), width, height) | resize(inside, width, height)
+        inside = near & ~dilate(~near, 2)  # a nearer look may lose it: the middle of what fills the view is like any surface
+        seen = (view.logits > 0) & resize(dilate(near, 2), width, height) | resize(inside, width, height)
     if not seen.any():
         return None
     speaks = traits(view, seen, own.sum() / whole.logits.size)
@@ -171,7 +171,7 @@ def _region(look: Look, picture: np.ndarray, whole: View, box: Box, own: np.ndar
 def _outlined(view: View, seen: np.ndarray, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """What is covered, and tinted, of the `pixels` of which `view` is the reduced picture: bool (H, W) each."""
     height, width = pixels.shape[:2]
-    paint = trace(view.pixels, seen)
+    paint = refine_mask(view.pixels, seen)
     exact = seen.shape == (height, width)
     if not exact and height * width <= TRACED:
         closer = _trace_closely(pixels, resize(seen if paint is None else paint.mask, width, height))
@@ -179,7 +179,7 @@ def _outlined(view: View, seen: np.ndarray, pixels: np.ndarray) -> tuple[np.ndar
     if paint is not None:
         mask, tinted = paint.mask, paint.tinted
     else:
-        mask, tinted = seen, grow(seen, GROWTH) | (view.logits > POSSIBLE) & grow(seen, 2 * GROWTH)
+        mask, tinted = seen, dilate(seen, GROWTH) | (view.logits > POSSIBLE) & dilate(seen, 2 * GROWTH)
     if exact:
         mask, tinted = squared(mask), squared(tinted)
     else:
@@ -191,7 +191,7 @@ def _trace_closely(pixels: np.ndarray, seen: np.ndarray) -> Paint | None:
     """`trace` in what lies around what is seen alone, which is as far as it looks."""
     top, left, bottom, right = bounds(seen)
     near = slice(max(0, top - LOOKS), bottom + LOOKS), slice(max(0, left - LOOKS), right + LOOKS)
-    found = trace(pixels[near], seen[near])
+    found = refine_mask(pixels[near], seen[near])
     if found is None:
         return None
     mask, tinted = np.zeros((2, *seen.shape), bool)
@@ -205,10 +205,10 @@ def traits(view: View, seen: np.ndarray, share: float) -> np.ndarray:
     how much it is flatter, rougher and smoother than what lies around it; and how large, and how often large, the steps along
     its outline are that stand alone."""
     logits = np.sort(view.logits[seen])
-    inner = seen & ~grow(~seen, 2)
+    inner = seen & ~dilate(~seen, 2)
     inner = inner if inner.sum() > 10 else seen
-    outline = grow(seen, 1) & ~(seen & ~grow(~seen, 1))
-    around = grow(seen, 4) & ~grow(seen, 1)
+    outline = dilate(seen, 1) & ~(seen & ~dilate(~seen, 1))
+    around = dilate(seen, 4) & ~dilate(seen, 1)
     around = around if around.any() else seen
     rough, _, flat, alone = view.seen
     ends, rougher, size = alone[outline], rough[inner].mean() - rough[around].mean(), np.log10(len(logits))

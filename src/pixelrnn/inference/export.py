@@ -62,7 +62,7 @@ class Filling(nn.Module):
         return prediction.image, prediction.log_std
 
 
-class FlaggedDetection(nn.Module):
+class SwitchedDetection(nn.Module):
     """A model's `detect`, its evidence flagged."""
 
     def __init__(self, model: CompletionModel) -> None:
@@ -75,7 +75,7 @@ class FlaggedDetection(nn.Module):
         return logits
 
 
-class Look(nn.Module):
+class OptionalDetector(nn.Module):
     """A detection where any picture of the batch comes without a mask, else zeros."""
 
     def __init__(self, detect: nn.Module) -> None:
@@ -93,7 +93,7 @@ class Look(nn.Module):
         return torch.zeros_like(mask) if bool(has_mask.all()) else self.detect(image, evidence, has_evidence)
 
 
-class Flagged(nn.Module):
+class ExportWrapper(nn.Module):
     """A model that detects and fills, whose mask and guide may be absent, which a graph can only know from its inputs."""
 
     def __init__(self, model: CompletionModel) -> None:
@@ -102,7 +102,7 @@ class Flagged(nn.Module):
         # a branch must be scripted to stay one, and what it may skip is traced
         example = example_inputs(*EXAMPLE)
         inputs = tuple(example[name] for name in ("image", "evidence", "has_evidence"))
-        self.look = torch.jit.script(Look(torch.jit.trace(FlaggedDetection(model), inputs)))
+        self.look = torch.jit.script(OptionalDetector(torch.jit.trace(SwitchedDetection(model), inputs)))
 
     def forward(
         self,
@@ -128,7 +128,7 @@ def export_bundled() -> list[Path]:
     return [FILL, DETECT]
 
 
-def export_onnx(model: nn.Module, path: str | Path, about: Mapping[str, str] | None = None) -> None:
+def export_onnx(model: nn.Module, path: str | Path, metadata: Mapping[str, str] | None = None) -> None:
     """Write a model from create_model as an ONNX file, whole or not at all, that ONNX Runtime was seen to run as torch does.
 
     Inputs, all float32 but the flags, of any B, H, W, h, w of 1 or more:
@@ -150,9 +150,9 @@ def export_onnx(model: nn.Module, path: str | Path, about: Mapping[str, str] | N
     if not isinstance(model, CompletionModel):
         raise PixelRNNError("only completion models are exported: an autoregressive one answers pixel by pixel.")
     if model.detects:
-        _write(Path(path), model, Flagged, tuple(example_inputs(*EXAMPLE)), OUTPUTS, about or {})
+        _write(Path(path), model, ExportWrapper, tuple(example_inputs(*EXAMPLE)), OUTPUTS, metadata or {})
     else:
-        _write(Path(path), model, _Picture, ("image",), OUTPUTS[:1], about or {})
+        _write(Path(path), model, _Picture, ("image",), OUTPUTS[:1], metadata or {})
 
 
 def _write(
@@ -161,7 +161,7 @@ def _write(
     wrap: Callable[[CompletionModel], nn.Module],
     inputs: tuple[str, ...],
     outputs: tuple[str, ...],
-    about: Mapping[str, str],
+    metadata: Mapping[str, str],
     weightless: bool = False,
 ) -> None:
     """weightless: leave the model's parameters out, as external initializers by their names."""
@@ -190,7 +190,7 @@ def _write(
             )
         written = _without_weights(temporary, model) if weightless else simplified(temporary)
         told = {"model": str(model.name), "config": json.dumps(model_config(model))}
-        told |= {"pixelrnn": version("pixelrnn"), **about, "checksum": SEAL.decode() + "0" * 64}
+        told |= {"pixelrnn": version("pixelrnn"), **metadata, "checksum": SEAL.decode() + "0" * 64}
         onnx.helper.set_model_props(written, told)
         temporary.write_bytes(seal(written.SerializeToString(deterministic=True)))
         weights = {initializer.name for initializer in written.graph.initializer if initializer.external_data}

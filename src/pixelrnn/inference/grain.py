@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from ..errors import PixelRNNError
-from ..image import grow
+from ..image import dilate
 from .tiling import Box, groups
 
 PATCH = 16  # pixels a side, in which grain is measured
@@ -159,13 +159,13 @@ def _evened(picture: np.ndarray, missing: np.ndarray, part: Box) -> np.ndarray:
     own = Box(*(edge - first for edge, first in zip(part, view[:2] * 2, strict=True))).slices
     if hole.all():
         return pixels[own]
-    outside, inside = grow(hole, RING) & ~hole, hole & grow(~hole, RING)
+    outside, inside = dilate(hole, RING) & ~hole, hole & dilate(~hole, RING)
     (outer, some), (inner, others) = (_mean(pixels, ring) for ring in (outside, inside))
     step = np.where((some & others)[..., None], outer - inner, np.float32(0))
     step *= np.clip(2 - np.abs(step).max(axis=2, keepdims=True) / STEP, 0, 1)
     weight = np.zeros(hole.shape, np.float32)
     for depth in range(REACH, 0, -1):
-        weight[grow(~hole, depth)] = 0.5 + 0.5 * np.cos(np.pi * (depth - 0.5) / REACH)
+        weight[dilate(~hole, depth)] = 0.5 + 0.5 * np.cos(np.pi * (depth - 0.5) / REACH)
     return np.asarray(pixels[own] + _enlarged(step, hole.shape)[own] * weight[own][..., None], np.float32)
 
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageFilter
 
-from ..image import grow
+from ..image import dilate
 
 BAND = 3  # a detector is off by so many pixels at most
 REACH = 8  # paint is compared with what lies within so many pixels
@@ -25,7 +25,7 @@ class Paint(NamedTuple):
     tinted: np.ndarray  # (H, W) bool, the same with the ring around it that holds some of the paint's colour
 
 
-def trace(picture: np.ndarray, seen: np.ndarray) -> Paint | None:
+def refine_mask(picture: np.ndarray, seen: np.ndarray) -> Paint | None:
     """The occlusion of uint8 (H, W, 3) of which a detector has `seen`, bool (H, W), all but the edge; None for paint with
     nothing to go by, such as another picture.
 
@@ -35,17 +35,17 @@ def trace(picture: np.ndarray, seen: np.ndarray) -> Paint | None:
     """
     if not seen.any():
         return None
-    inside, near = seen & ~grow(~seen, BAND), grow(seen, BAND)
+    inside, near = seen & ~dilate(~seen, BAND), dilate(seen, BAND)
     if not inside.any():
         return None
-    thin = seen & ~grow(inside, 2 * BAND)  # words beside a box, say, whose edge is not the box's
+    thin = seen & ~dilate(inside, 2 * BAND)  # words beside a box, say, whose edge is not the box's
     broad = _trace_broad(picture, seen & ~thin, inside, near & ~thin)
-    return None if broad is None else Paint(broad.mask | thin, broad.tinted | grow(thin, 1))
+    return None if broad is None else Paint(broad.mask | thin, broad.tinted | dilate(thin, 1))
 
 
 def _trace_broad(picture: np.ndarray, seen: np.ndarray, inside: np.ndarray, near: np.ndarray) -> Paint | None:
-    within = seen & ~grow(~seen, 2)  # as far out as compression shows and the paint is sure
-    colours = _exact_colours(picture, within, within & grow(~seen, 5))
+    within = seen & ~dilate(~seen, 2)  # as far out as compression shows and the paint is sure
+    colours = _exact_colours(picture, within, within & dilate(~seen, 5))
     if colours is not None:
         mask = inside | near & _is_one_of(picture, colours)
         return Paint(mask, mask)
@@ -53,11 +53,11 @@ def _trace_broad(picture: np.ndarray, seen: np.ndarray, inside: np.ndarray, near
     distance = _distance(picture, local)
     if distance[inside].mean() > SMOOTH:
         return _rough(picture, inside, near)
-    outside, beside = _local_mean(picture, grow(near, BAND) & ~near)
+    outside, beside = _local_mean(picture, dilate(near, BAND) & ~near)
     further = np.where(beside, _distance(picture, outside), 255)
     alike = near & (distance < ALIKE) & (seen | (distance < further))
     mask = inside | np.where(known, alike, seen)
-    return Paint(mask, mask | _tinted(picture, mask, local, outside, known & beside) | grow(mask & ~known, 1))
+    return Paint(mask, mask | _tinted(picture, mask, local, outside, known & beside) | dilate(mask & ~known, 1))
 
 
 def _rough(picture: np.ndarray, inside: np.ndarray, near: np.ndarray) -> Paint | None:
@@ -65,7 +65,7 @@ def _rough(picture: np.ndarray, inside: np.ndarray, near: np.ndarray) -> Paint |
     grey = picture.mean(axis=2, dtype=np.float32)
     steps = np.abs(np.diff(grey, axis=0, append=grey[-1:])) + np.abs(np.diff(grey, axis=1, append=grey[:, -1:]))
     roughness = np.asarray(Image.fromarray((steps / 2).astype(np.uint8)).filter(ImageFilter.BoxBlur(2))).astype(int)
-    beyond = grow(near, 2 * BAND) & ~near
+    beyond = dilate(near, 2 * BAND) & ~near
     if not beyond.any():
         return None
     within, around = np.median(roughness[inside]), np.median(roughness[beyond])
@@ -74,7 +74,7 @@ def _rough(picture: np.ndarray, inside: np.ndarray, near: np.ndarray) -> Paint |
     # the steps over the edge itself are as large as those within
     mask = inside | near & (roughness > 0.65 * within + 0.35 * around)
     box = squared(mask)
-    return Paint(box, box if box is not mask else grow(mask, 2))
+    return Paint(box, box if box is not mask else dilate(mask, 2))
 
 
 def squared(mask: np.ndarray) -> np.ndarray:
@@ -90,7 +90,7 @@ def squared(mask: np.ndarray) -> np.ndarray:
 def _tinted(picture: np.ndarray, mask: np.ndarray, paint: np.ndarray, outside: np.ndarray, known: np.ndarray) -> np.ndarray:
     """bool (H, W), which pixels within 2 of the `mask` hold some of the colour of coloured `paint`, beside what is further
     `outside`."""
-    ring = grow(mask, 2) & ~mask & known & (np.ptp(paint, axis=2) > COLOURED)
+    ring = dilate(mask, 2) & ~mask & known & (np.ptp(paint, axis=2) > COLOURED)
     found = np.zeros_like(mask)
     step, way = (part[ring] - outside[ring] for part in (picture, paint))
     for each in (step, way):  # of their colour alone: a step in brightness is no tint

@@ -26,7 +26,7 @@ from ..errors import PixelRNNError
 from ..image import resize
 from ..models import CompletionModel, model_config
 from .backends import SEAL, Output, open_session, seal
-from .export import EXAMPLE, OPSET, FlaggedDetection, Look, example_inputs, simplified
+from .export import EXAMPLE, OPSET, OptionalDetector, SwitchedDetection, example_inputs, simplified
 from .tiling import GRAIN, MARGIN, WIDTH, WORK_SIDE, fill
 
 TOLERANCE = 2  # grey levels
@@ -151,7 +151,7 @@ class _Filling(nn.Module):
         return filled
 
 
-def export_pipeline(model: nn.Module, path: Path, about: Mapping[str, str] | None = None) -> None:
+def export_pipeline(model: nn.Module, path: Path, metadata: Mapping[str, str] | None = None) -> None:
     """Write a Pipeline as an ONNX file, whole or not at all, that ONNX Runtime was seen to run as the command completes.
 
     Inputs: image uint8 (H, W, 3), mask uint8 (H, W). Outputs: picture uint8 (H, W, 3), missing uint8 (H, W), as Pipeline says.
@@ -175,7 +175,7 @@ def export_pipeline(model: nn.Module, path: Path, about: Mapping[str, str] | Non
         with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")  # of the tracer's own age; what is wrong would be found out below
             # a branch, a loop and a place that depends on the mask must be scripted, and the networks traced
-            look = torch.jit.script(Look(torch.jit.trace(FlaggedDetection(model).eval(), seen)))
+            look = torch.jit.script(OptionalDetector(torch.jit.trace(SwitchedDetection(model).eval(), seen)))
             filler = torch.jit.trace(_Filling(model).eval(), shown)
             torch.onnx.export(
                 torch.jit.script(Pipeline(look, filler).eval()),
@@ -189,7 +189,7 @@ def export_pipeline(model: nn.Module, path: Path, about: Mapping[str, str] | Non
             )
         written = simplified(temporary)
         told = {"pipeline": str(model.name), "config": json.dumps(model_config(model))}
-        told |= {"pixelrnn": version("pixelrnn"), **(about or {}), "checksum": SEAL.decode() + "0" * 64}
+        told |= {"pixelrnn": version("pixelrnn"), **(metadata or {}), "checksum": SEAL.decode() + "0" * 64}
         onnx.helper.set_model_props(written, told)
         temporary.write_bytes(seal(written.SerializeToString(deterministic=True)))
         _check(model, open_session(temporary))

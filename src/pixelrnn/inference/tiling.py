@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from PIL import Image
 
-from ..image import blank, grow, paste_known, resize, to_float, to_uint8
+from ..image import dilate, mask_out, paste_known, resize, to_float, to_uint8
 
 WORK_SIDE = 640  # no call of the network sees a longer side
 GRAIN = 16  # sides of what the network sees are multiples, as its coarsest grid has it
@@ -115,7 +115,7 @@ def _call(
     network: Network, picture: np.ndarray, hole: np.ndarray, guide: np.ndarray | None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
     """The picture with its hole filled, the hole, the deviation there."""
-    output = network(to_float(blank(picture, hole)), hole, guide)
+    output = network(to_float(mask_out(picture, hole)), hole, guide)
     deviation = None if output.log_std is None else np.exp(output.log_std)
     return paste_known(picture, to_uint8(output.image), hole), hole, deviation
 
@@ -163,7 +163,7 @@ def at_scale(view: np.ndarray, missing: np.ndarray, scale: float) -> tuple[np.nd
     factor = max(1, int(1 / scale))
     hole = any_of(missing, factor)
     # a filter no wider than the mask's own, and blank holes, so that nothing of what is covered leaks out
-    return resize_map(blank(shrink(view, factor), hole), width, height), resize(hole, width, height)
+    return resize_map(mask_out(shrink(view, factor), hole), width, height), resize(hole, width, height)
 
 
 def any_of(missing: np.ndarray, factor: int) -> np.ndarray:
@@ -311,5 +311,5 @@ def _width(missing: np.ndarray, box: Box) -> int:
     if left.all():  # what is known falls between the steps
         return int(max(inside.shape))
     while left.any():
-        left, depth = ~grow(~left, 1), depth + 1
+        left, depth = ~dilate(~left, 1), depth + 1
     return (2 * depth - 1) * step

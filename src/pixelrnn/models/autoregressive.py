@@ -23,7 +23,7 @@ from torch.nn import functional as F
 
 from .layers import Block, GatedScan, pull_push
 from .likelihood import LogisticMixture, create_likelihood, uniform
-from .masked import MaskedConv2d, Part, Window
+from .masked import ConvCache, MaskedConv2d, Part
 
 
 @dataclass(frozen=True)
@@ -50,8 +50,8 @@ class AutoregressiveConfig:
     cell: int = field(default=8, metadata={"before": 8})
 
 
-class Evaluated(Protocol):
-    """A block evaluated position by position, row after row; see Window. Everything is (B, columns, features)."""
+class IncrementalBlock(Protocol):
+    """A block evaluated position by position, row after row; see ConvCache. Everything is (B, columns, features)."""
 
     def next_row(self) -> None: ...
 
@@ -94,7 +94,7 @@ class Autoregressive(nn.Module):
     {0, 1}, 1 where missing, and None where all is.
 
     block(config) builds a block: a Module from (x (B, 2 h, H, W), condition (B, encoder_features, H, W) or None) to the same
-    shape as x, whose `evaluated(condition, batch, width)` is its Evaluated twin.
+    shape as x, whose `incremental(condition, batch, width)` is its IncrementalBlock twin.
     """
 
     block: Callable[[AutoregressiveConfig], nn.Module]
@@ -299,9 +299,9 @@ class _Cached:
     ) -> None:
         batch, width = len(image), image.shape[3]
         self.model, self.image, self.anchor = model, image, anchor
-        self.first = Window(model.first, batch, width)
-        self.blocks: list[Evaluated] = [block.evaluated(condition, batch, width) for block in model.blocks]  # type: ignore[operator]
-        self.head, self.last = Window(model.head, batch, width), Window(model.last, batch, width)
+        self.first = ConvCache(model.first, batch, width)
+        self.blocks: list[IncrementalBlock] = [block.incremental(condition, batch, width) for block in model.blocks]  # type: ignore[operator]
+        self.head, self.last = ConvCache(model.head, batch, width), ConvCache(model.last, batch, width)
         self.begun = False
 
     def next_row(self, row: int) -> None:

@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from .autoregressive import Autoregressive, AutoregressiveConfig
-from .masked import MaskedConv2d, Part, Told, Window, group_bounds
+from .masked import ConditionCache, ConvCache, MaskedConv2d, Part, group_bounds
 from .registry import register
 from .row_lstm import lstm
 
@@ -66,20 +66,20 @@ class DiagonalBlock(nn.Module):
         known = left + F.pad(right.flip(2), (0, 0, 0, 0, 1, -1))  # one row down
         return x + self.expand(known.permute(0, 3, 1, 2))
 
-    def evaluated(self, condition: torch.Tensor | None, batch: int, width: int) -> "EvaluatedDiagonalBlock":
+    def incremental(self, condition: torch.Tensor | None, batch: int, width: int) -> "IncrementalDiagonalBlock":
         told = None if self.condition is None or condition is None else self.condition(condition)
-        return EvaluatedDiagonalBlock(self, told, batch, width)
+        return IncrementalDiagonalBlock(self, told, batch, width)
 
 
-class EvaluatedDiagonalBlock:
-    """A DiagonalBlock position by position; see Evaluated. From the right, a row is scanned once it is complete."""
+class IncrementalDiagonalBlock:
+    """A DiagonalBlock position by position; see IncrementalBlock. From the right, a row is scanned once it is complete."""
 
     def __init__(self, block: DiagonalBlock, told: torch.Tensor | None, batch: int, width: int) -> None:
         left, right = block.enter
         parts = (None, None) if told is None else told.chunk(2, dim=1)
-        self.told = [Told(part, layer) for part, layer in zip(parts, (left, right), strict=True)]  # type: ignore[arg-type]
-        self.left, self.right = Window(left, batch, width), Window(right, batch, width)  # type: ignore[arg-type]
-        self.expand = Window(block.expand, batch, width)
+        self.told = [ConditionCache(part, layer) for part, layer in zip(parts, (left, right), strict=True)]  # type: ignore[arg-type]
+        self.left, self.right = ConvCache(left, batch, width), ConvCache(right, batch, width)  # type: ignore[arg-type]
+        self.expand = ConvCache(block.expand, batch, width)
         self.beside, self.over = block.carry.detach().chunk(2, dim=1)  # per direction, (2, h, 4 h)
         # states and cells of this row, from the left; states of the row above, from the right
         self.state, self.cell, self.came = block.carry.new_zeros(3, batch, width, block.hidden)
@@ -88,7 +88,7 @@ class EvaluatedDiagonalBlock:
 
     def next_row(self) -> None:
         self.came = self._from_the_right()
-        layers: tuple[Told | Window, ...] = (*self.told, self.left, self.right, self.expand)
+        layers: tuple[ConditionCache | ConvCache, ...] = (*self.told, self.left, self.right, self.expand)
         for layer in layers:
             layer.next_row()
         self.carried = (self.state @ self.over[0]).unflatten(2, (4, -1))

@@ -57,7 +57,7 @@ class MaskedConv2d(nn.Conv2d):
         return F.linear(x, (self.weight * self.mask)[:, :, 0, 0], self.bias)
 
 
-class Window:
+class ConvCache:
     """A masked convolution evaluated as its input comes, position by position: it keeps the rows that its kernel reaches.
 
     conv: what is evaluated; batch, width: of the pictures. Everything here is (B, columns, features).
@@ -105,8 +105,8 @@ class Window:
         return self.read(start, start + x.shape[1], part)
 
 
-class Told:
-    """Maps that are known before the first pixel, read position by position, as a Window is.
+class ConditionCache:
+    """Maps that are known before the first pixel, read position by position, as a ConvCache is.
 
     maps: (B, repeats x outputs of `conv`, H, W), None for nothing; what is read fits what `conv` gives.
     """

@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from .autoregressive import Autoregressive, AutoregressiveConfig
-from .masked import MaskedConv2d, Part, Told, Window
+from .masked import ConditionCache, ConvCache, MaskedConv2d, Part
 from .registry import register
 
 
@@ -30,17 +30,17 @@ class PixelCNNBlock(nn.Module):
         y = self.expand(F.relu(y))
         return x + y
 
-    def evaluated(self, condition: torch.Tensor | None, batch: int, width: int) -> "EvaluatedPixelCNNBlock":
+    def incremental(self, condition: torch.Tensor | None, batch: int, width: int) -> "IncrementalPixelCNNBlock":
         told = None if self.condition is None or condition is None else self.condition(condition)
-        return EvaluatedPixelCNNBlock(self, told, batch, width)
+        return IncrementalPixelCNNBlock(self, told, batch, width)
 
 
-class EvaluatedPixelCNNBlock:
-    """A PixelCNNBlock position by position; see Evaluated."""
+class IncrementalPixelCNNBlock:
+    """A PixelCNNBlock position by position; see IncrementalBlock."""
 
     def __init__(self, block: PixelCNNBlock, told: torch.Tensor | None, batch: int, width: int) -> None:
-        self.layers = [Window(layer, batch, width) for layer in (block.reduce, block.look, block.expand)]
-        self.told = Told(told, block.look)
+        self.layers = [ConvCache(layer, batch, width) for layer in (block.reduce, block.look, block.expand)]
+        self.told = ConditionCache(told, block.look)
 
     def next_row(self) -> None:
         self.told.next_row()

@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from .autoregressive import Autoregressive, AutoregressiveConfig
-from .masked import MaskedConv2d, Part, Told, Window, group_bounds
+from .masked import ConditionCache, ConvCache, MaskedConv2d, Part, group_bounds
 from .registry import register
 
 
@@ -50,17 +50,17 @@ class RowLSTMBlock(nn.Module):
         moved: torch.Tensor = self.carry(torch.cat([wide[:, :-2], state, wide[:, 2:]], dim=2))
         return moved
 
-    def evaluated(self, condition: torch.Tensor | None, batch: int, width: int) -> "EvaluatedRowLSTMBlock":
+    def incremental(self, condition: torch.Tensor | None, batch: int, width: int) -> "IncrementalRowLSTMBlock":
         told = None if self.condition is None or condition is None else self.condition(condition)
-        return EvaluatedRowLSTMBlock(self, told, batch, width)
+        return IncrementalRowLSTMBlock(self, told, batch, width)
 
 
-class EvaluatedRowLSTMBlock:
-    """A RowLSTMBlock position by position; see Evaluated. What the row above says of all columns is computed at once."""
+class IncrementalRowLSTMBlock:
+    """A RowLSTMBlock position by position; see IncrementalBlock. What the row above says of all columns is computed at once."""
 
     def __init__(self, block: RowLSTMBlock, told: torch.Tensor | None, batch: int, width: int) -> None:
-        self.block, self.told = block, Told(told, block.enter)
-        self.enter, self.expand = Window(block.enter, batch, width), Window(block.expand, batch, width)
+        self.block, self.told = block, ConditionCache(told, block.enter)
+        self.enter, self.expand = ConvCache(block.enter, batch, width), ConvCache(block.expand, batch, width)
         # states and cells of this row, cells of the row above
         self.state, self.cell, self.above = block.carry.weight.new_zeros(3, batch, width, block.hidden)
         self.carried = self.state.new_zeros(batch, width, 4, block.hidden)

@@ -19,9 +19,9 @@ class Metrics:
             "pixelrnn_request_seconds", "From a request to its answer.", ["path"], registry=self._registry, buckets=BOUNDS
         )
 
-    def follow(self, name: str, about: str, now: Callable[[], float]) -> None:
+    def follow(self, name: str, metadata: str, now: Callable[[], float]) -> None:
         """Also tell what `now` gives when it is asked."""
-        Gauge(f"pixelrnn_{name}", about, registry=self._registry).set_function(now)
+        Gauge(f"pixelrnn_{name}", metadata, registry=self._registry).set_function(now)
 
     def count(self, path: str, status: int, seconds: float) -> None:
         self._requests.labels(path, str(status)).inc()

@@ -75,10 +75,10 @@ def make_datasets(
     if not pairs[1] and not photographs[1]:
         raise PixelRNNError("no pictures to validate on: valid_from needs a folder in the paired layout.")
 
-    if recipe.share < 1 and photographs[0]:
+    if recipe.train_fraction < 1 and photographs[0]:
         every = Joined(photographs[0])
         drawn = np.random.default_rng(recipe.seed).permutation(len(every))
-        photographs[0][:] = [Part(every, np.sort(drawn[: max(1, round(recipe.share * len(drawn)))]))]
+        photographs[0][:] = [Part(every, np.sort(drawn[: max(1, round(recipe.train_fraction * len(drawn)))]))]
 
     def join(i: int, augment: bool) -> ConcatDataset[dict[str, Any]]:
         datasets: list[Dataset[dict[str, Any]]] = []
@@ -94,11 +94,11 @@ def make_datasets(
 def _style(recipe: Recipe) -> tuple[float, str]:
     """The share of photographs that stay whole, and what is in the way on the others."""
     style = "random" if recipe.occlusion == "given" else recipe.occlusion
-    return recipe.clean if recipe.clean is not None else 0.05 * (style == "random"), style
+    return recipe.clean_prob if recipe.clean_prob is not None else 0.05 * (style == "random"), style
 
 
 def _occluded(source: Source, recipe: Recipe, augment: bool) -> OccludedPhotographs:
-    return OccludedPhotographs(source, recipe.size, recipe.seed, augment, *_style(recipe), recipe.headroom)
+    return OccludedPhotographs(source, recipe.size, recipe.seed, augment, *_style(recipe), recipe.crop_scale)
 
 
 def _streamed(given: list[Given], recipe: Recipe) -> tuple[StreamedPhotographs, ConcatDataset[dict[str, Any]]]:
@@ -111,13 +111,13 @@ def _streamed(given: list[Given], recipe: Recipe) -> tuple[StreamedPhotographs, 
             f"{name}: a stream, which says no length. Give epoch_steps=N, the steps after which to validate; "
             "or, of tar files that lie here, write an index: pixelrnn pack --index SHARDS"
         )
-    if recipe.share < 1 or recipe.mask_bank or recipe.valid_from is not None:
-        raise PixelRNNError(f"{name}: a stream, with which share, mask_bank and valid_from have no meaning. Leave them out.")
+    if recipe.train_fraction < 1 or recipe.mask_bank or recipe.valid_from is not None:
+        raise PixelRNNError(f"{name}: a stream: leave out train_fraction, mask_bank and valid_from.")
     stream = Stream(given[0].words)
     if len(stream) < 2:
         raise PixelRNNError(f"{name}: one shard alone. A stream needs two or more: the first validates, the others train.")
     held = Memory(list(islice(stream.read(0), HELD)), name)
-    occluder = Occluder(recipe.size, True, *_style(recipe), recipe.headroom)
+    occluder = Occluder(recipe.size, True, *_style(recipe), recipe.crop_scale)
     training = StreamedPhotographs(stream, range(1, len(stream)), occluder, recipe.seed)
     return training, ConcatDataset([_occluded(held, recipe, augment=False)])
 
@@ -169,8 +169,8 @@ def steps_an_epoch(training: Training, recipe: Recipe) -> int | None:
 def _on_device(data: ConcatDataset[Any], recipe: Recipe, device: torch.device, rank: int, world: int) -> DevicePhotographs:
     """The photographs of `data` in the memory of the device that trains."""
     datasets = [part for part in data.datasets if isinstance(part, OccludedPhotographs)]
-    if len(datasets) < len(data.datasets) or recipe.occlusion not in ("random", "squares") or recipe.part not in FILLING:
-        raise PixelRNNError("mask_bank: needs photographs, occlusion random or squares, and part filler.")
+    if len(datasets) < len(data.datasets) or recipe.occlusion not in ("random", "squares") or recipe.trainable not in FILLING:
+        raise PixelRNNError("mask_bank: needs photographs, occlusion random or squares, and trainable=filler.")
     return DevicePhotographs(
         Joined([part.source for part in datasets]),
         recipe.size,
@@ -178,7 +178,7 @@ def _on_device(data: ConcatDataset[Any], recipe: Recipe, device: torch.device, r
         recipe.mask_bank,
         device,
         seed=recipe.seed,
-        headroom=recipe.headroom,
+        crop_scale=recipe.crop_scale,
         style=recipe.occlusion,
         processes=recipe.workers,
         rank=rank,

@@ -54,7 +54,7 @@ class CompletionModule(RecipeModule):
 
     def __init__(self, model: CompletionModel, recipe: Recipe) -> None:
         super().__init__(model, recipe)
-        if recipe.part == "decoder":
+        if recipe.trainable == "decoder":
             model.requires_grad_(False)
             for module in model.fine_grids():
                 module.requires_grad_(True)
@@ -67,7 +67,7 @@ class CompletionModule(RecipeModule):
 
     def _loss(self, prediction: Prediction, batch: dict[str, Any]) -> torch.Tensor:
         recipe, target, mask = self.recipe, batch["target"], batch["mask"]
-        if recipe.part == "detector" and prediction.mask_logits is not None:
+        if recipe.trainable == "detector" and prediction.mask_logits is not None:
             return mask_loss(prediction.mask_logits, mask)
         if recipe.loss == "combined":
             loss = combined_loss(prediction.image, target, recipe.mse_weight, recipe.ssim_weight)
@@ -84,11 +84,11 @@ class CompletionModule(RecipeModule):
 
     def training_step(self, batch: dict[str, Any], index: int) -> torch.Tensor:
         image, mask, model = batch["image"].contiguous(memory_format=torch.channels_last), batch["mask"], self.model
-        if self.recipe.part == "detector":
+        if self.recipe.trainable == "detector":
             prediction = Prediction(image, model.detect(image))
         else:
             prediction = model.fill(image, mask, *self.guide(batch["target"]))
-            if model.detects and self.recipe.part == "all":
+            if model.detects and self.recipe.trainable == "all":
                 prediction = prediction._replace(mask_logits=model.detect(image))
         loss = self.training_loss(prediction, batch)
         self.log("train_loss", loss, on_epoch=True, on_step=False, prog_bar=True, batch_size=len(image), sync_dist=True)
@@ -101,12 +101,12 @@ class CompletionModule(RecipeModule):
     def guide(self, target: torch.Tensor) -> tuple[torch.Tensor | None, torch.Tensor | None]:
         """The truth (B, 3, H, W) reduced to an eighth to a half of its side, with noise, and which pictures get it, bool (B,);
         nothing where the recipe has no guide."""
-        if not self.recipe.guided:
+        if not self.recipe.guide_prob:
             return None, None
         generator = torch.Generator().manual_seed(self.recipe.seed + self.global_step)
         rank, world = self.trainer.global_rank, self.trainer.world_size
         count = world * len(target)  # drawn for the joint batch, of which each process has every world-th
-        guided = torch.rand(count, generator=generator)[rank::world] < self.recipe.guided
+        guided = torch.rand(count, generator=generator)[rank::world] < self.recipe.guide_prob
         side = max(1, round(min(target.shape[-2:]) * 2 ** (-1 - 2 * float(torch.rand((), generator=generator)))))
         coarse = F.adaptive_avg_pool2d(target, side)
         strength = 0.08 * torch.rand(count, 1, 1, 1, generator=generator)
@@ -116,7 +116,7 @@ class CompletionModule(RecipeModule):
     def validation_step(self, batch: dict[str, Any], index: int) -> None:
         image, target, mask = batch["image"].contiguous(memory_format=torch.channels_last), batch["target"], batch["mask"]
         prediction = self.model(image, mask)
-        if self.model.detects and self.recipe.part in ("all", "detector"):
+        if self.model.detects and self.recipe.trainable in ("all", "detector"):
             prediction = prediction._replace(mask_logits=self.model.detect(image))
         with torch.autocast(self.device.type, enabled=False):
             self._score(Prediction(*_floats(prediction)), batch)

@@ -34,14 +34,14 @@ class DevicePhotographs(IterableDataset[dict[str, torch.Tensor]]):
         masks: int,
         device: torch.device,
         seed: int = 0,
-        headroom: float = 1.25,
+        crop_scale: float = 1.25,
         style: str = "random",
         processes: int = 0,
         rank: int = 0,
     ) -> None:
         self.size, self.batch_size, self.device, self.seed, self.epoch = size, batch_size, device, seed, 0
         self.rank, source = rank, as_source(photographs)
-        made = partial(_squares, size=size, headroom=headroom)
+        made = partial(_squares, size=size, crop_scale=crop_scale)
         chunks = [range(i, min(i + CHUNK, len(source))) for i in range(0, len(source), CHUNK)]
         jobs = [(seed, i, min(CHUNK, masks - i), size, style) for i in range(0, masks, CHUNK)]
         by_side: dict[int, list[np.ndarray]] = {}
@@ -124,14 +124,14 @@ def _share(source: Source) -> None:
     _shared[:] = [source]
 
 
-def _squares(indices: Sequence[int], size: int, headroom: float) -> list[np.ndarray]:
+def _squares(indices: Sequence[int], size: int, crop_scale: float) -> list[np.ndarray]:
     """Of each photograph as `read_fitting` gives it the central square, or one at either end where it is long, of as many
-    pixels a side as `headroom` allows, or of `size` where it has fewer."""
+    pixels a side as `crop_scale` allows, or of `size` where it has fewer."""
     views = []
     for index in indices:
-        image = read_fitting(_shared[0].open(index), size, headroom)
+        image = read_fitting(_shared[0].open(index), size, crop_scale)
         height, width = image.shape[:2]
-        side = limit if min(height, width) >= (limit := round(headroom * size)) else size
+        side = limit if min(height, width) >= (limit := round(crop_scale * size)) else size
         ends = [(0, 0), (height - side, width - side)]
         if max(height, width) < 1.2 * side:
             ends = [((height - side) // 2, (width - side) // 2)]

@@ -14,6 +14,16 @@ from ..errors import PixelRNNError, nearest
 from ..models import create_model
 
 FILLING = ("filler", "decoder")  # parts of what fills
+RENAMED = {  # keys of recipes and runs up to 0.1.0, and what they are called since
+    "headroom": "crop_scale",
+    "start_from": "init_from",
+    "share": "train_fraction",
+    "clean": "clean_prob",
+    "clip": "grad_clip",
+    "ema": "ema_decay",
+    "guided": "guide_prob",
+    "part": "trainable",
+}
 SHARES = ("adversarial", "feature_matching", "projected", "perceptual", "error")
 
 Count = Annotated[int, Field(ge=1)]
@@ -30,7 +40,7 @@ class Recipe:
 
     model: str = "optimized_pixelrnn"
     size: Annotated[int, Field(ge=11)] = 256  # side of the pictures in pixels; SSIM's window is 11
-    headroom: Annotated[float, Field(ge=1)] = 1.25  # photographs are reduced to at most this multiple of it before the crop
+    crop_scale: Annotated[float, Field(ge=1)] = 1.25  # photographs are reduced to at most this multiple of it before the crop
     epochs: Count = 20
     minutes: Annotated[float, Field(gt=0)] | None = None  # a budget of time instead of epochs
     epoch_steps: Count | None = None  # cut epochs to so many steps, on large folders
@@ -39,7 +49,7 @@ class Recipe:
     learning_rate: Weight = 0.001
     schedule: Literal["constant", "one_cycle"] = "constant"  # one_cycle: up over a tenth, then down a cosine to a hundredth
     loss: Literal["combined", "hole_l1", "hole_rmse"] = "combined"  # over the whole picture; the others over the missing pixels
-    part: Literal["all", "filler", "decoder", "detector"] = "all"  # what learns, where a model has these
+    trainable: Literal["all", "filler", "decoder", "detector"] = "all"  # what learns, where a model has these
     # for looks: shares of the gradient by the picture, whatever the size of each loss, in place of `loss`. Of a patch
     # discriminator's verdict and of the distance in its features, of a projected one's, of the distance in EfficientNet's
     # features and of the mean absolute error; the third and the fourth need the extra "perceptual"
@@ -55,21 +65,21 @@ class Recipe:
     # "given" and "square": pairs as they are, photographs at random or with the described square; "random" and "squares": the
     # originals of pairs, too, are occluded afresh each time they are read
     occlusion: Literal["given", "random", "squares", "square"] = "given"
-    clean: Share | None = None  # of photographs left whole, for the detector's sake; None: 0.05 for "random", else 0
+    clean_prob: Share | None = None  # of photographs left whole, for the detector's sake; None: 0.05 for "random", else 0
     check_pairs: bool = True  # refuse pairs whose pictures do not belong together
     valid_from: Natural | None = None  # pairs with this number and above validate; photographs all train
     valid_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.1  # else this share of each folder, drawn by the seed
-    share: Annotated[float, Field(gt=0, le=1)] = (
+    train_fraction: Annotated[float, Field(gt=0, le=1)] = (
         1.0  # of the photographs to train on, drawn by the seed: what more would be worth
     )
-    guided: Share = 0.0  # of pictures that come with the truth's own coarse one as guide
-    ema: Decay = 0.0  # decay of the averaged weights; 0 is off
-    clip: Weight = 0.0  # largest gradient norm; 0 is off
+    guide_prob: Share = 0.0  # of pictures that come with the truth's own coarse one as guide
+    ema_decay: Decay = 0.0  # decay of the averaged weights; 0 is off
+    grad_clip: Weight = 0.0  # largest gradient norm; 0 is off
     weight_decay: Weight = 0.0  # of kernels and matrices, AdamW's; 0 is Adam
     beta2: Decay = 0.999  # decay of the optimiser's squared gradients
     mask_bank: Natural = 0  # keep all photographs and so many masks in the memory of the device that trains; 0 reads them
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
-    start_from: str = "bundled"  # the bundled weights where they are of this model; "scratch": fresh ones; or a file or a name
+    init_from: str = "bundled"  # the bundled weights where they are of this model; "scratch": fresh ones; or a file or a name
     workers: Natural = 0  # processes that read pictures; 0 reads in the training process
     # auto: bf16 on a GPU alone; on a CPU it pays with AMX or AVX512-BF16, which few laptops have
     precision: Literal["auto", "float32", "bf16"] = "auto"
@@ -84,7 +94,7 @@ USELESS: dict[str, tuple[Any, str]] = {
     "discriminator_rate": (lambda r: not (r.adversarial or r.feature_matching or r.projected), "needs a discriminator"),
     "weight_decay": (lambda r: any(getattr(r, share) for share in SHARES), "is not used for looks"),
     "beta2": (lambda r: any(getattr(r, share) for share in SHARES), "is not used for looks"),
-    "guided": (lambda r: r.part == "detector", "is for what fills, and part is detector"),
+    "guide_prob": (lambda r: r.trainable == "detector", "is for what fills, and trainable is detector"),
     "valid_fraction": (lambda r: r.valid_from is not None, "is not used beside valid_from"),
 }
 EXPECTED = {  # by pydantic's kinds of errors
@@ -141,11 +151,17 @@ def _yaml(text: str) -> Any:
     return yaml.load(text, _Loader)
 
 
+def migrate(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Recipe values under the names that they have today."""
+    return {RENAMED.get(key, key): value for key, value in values.items()}
+
+
 def make_recipe(values: Mapping[str, Any]) -> tuple[Recipe, dict[str, Any]]:
     """The recipe of such values, and its options for the model.
 
     Raises PixelRNNError for an unknown key, a value of the wrong type or out of range, and one that another makes useless.
     """
+    values = migrate(values)
     known = [field.name for field in fields(Recipe)]
     options = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items() if key not in known}
     chosen = {key: value for key, value in values.items() if key in known}
@@ -182,10 +198,10 @@ def _check_together(recipe: Recipe, given: Mapping[str, Any]) -> None:
         raise PixelRNNError("recipe: epochs beside minutes: a run ends by one of the two. Leave one out.")
     if not recipe.mse_weight + recipe.ssim_weight:
         raise PixelRNNError("recipe: mse_weight and ssim_weight are both 0, so nothing would be learned. Raise one.")
-    if any(getattr(recipe, share) for share in SHARES) and recipe.part not in FILLING:
-        raise PixelRNNError(f"{', '.join(SHARES)}: what fills is trained by them alone. Add part=filler.")
-    if recipe.mask_bank and (recipe.occlusion not in ("random", "squares") or recipe.part not in FILLING):
-        raise PixelRNNError("mask_bank: needs photographs, occlusion random or squares, and part filler.")
+    if any(getattr(recipe, share) for share in SHARES) and recipe.trainable not in FILLING:
+        raise PixelRNNError(f"{', '.join(SHARES)}: what fills is trained by them alone. Add trainable=filler.")
+    if recipe.mask_bank and (recipe.occlusion not in ("random", "squares") or recipe.trainable not in FILLING):
+        raise PixelRNNError("mask_bank: needs photographs, occlusion random or squares, and trainable=filler.")
     default = Recipe()
     for key, (is_useless, reason) in USELESS.items():
         if key in given and getattr(recipe, key) != getattr(default, key) and is_useless(recipe):
@@ -202,8 +218,8 @@ def continued(saved: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, A
     """The values of a run that goes on: its own, but for those of `given` that may change. Raises PixelRNNError that names the
     others."""
     defaults = asdict(Recipe())
-    values = dict(saved)
-    for key, value in given.items():
+    values = migrate(saved)
+    for key, value in migrate(given).items():
         if key not in values and key not in defaults:
             raise PixelRNNError(f"recipe: no key {key!r}{nearest(key, [*defaults, *values])}")
         value, own = (list(one) if isinstance(one, tuple) else one for one in (value, values.get(key, defaults.get(key))))

@@ -103,8 +103,8 @@ def train(
     pace = recipe.validate_minutes if recipe.validate_minutes is not None else (recipe.minutes or 0) / 20
     callbacks: list[Callback] = [timer, LearningRate(recipe, timer), StopNotFinite(), ValidationPace(pace, timer), history]
     callbacks += [best, newest]
-    if recipe.ema:
-        callbacks.insert(0, WeightAveraging(avg_fn=partial(running_average, decay=recipe.ema)))
+    if recipe.ema_decay:
+        callbacks.insert(0, WeightAveraging(avg_fn=partial(running_average, decay=recipe.ema_decay)))
     where = torch.device("cuda", processes.rank % processes.devices) if cuda else torch.device("cpu")
     loaders = make_loaders(train_data, valid_data, recipe, where, processes.rank, processes.count)
     if isinstance(loaders[0], EndlessBatches):
@@ -118,13 +118,13 @@ def train(
         devices=processes.devices,
         num_nodes=processes.nodes,
         strategy=processes.strategy(
-            partly=recipe.part != "all" or recipe.guided > 0 or not isinstance(module, CompletionModule)
+            partly=recipe.trainable != "all" or recipe.guide_prob > 0 or not isinstance(module, CompletionModule)
         ),
         use_distributed_sampler=False,
         precision="bf16-mixed" if recipe.precision == "bf16" or (recipe.precision == "auto" and cuda) else "32-true",
         max_epochs=-1 if recipe.minutes else recipe.epochs,
         limit_train_batches=steps_an_epoch(train_data, recipe) or 1.0,
-        gradient_clip_val=recipe.clip or None,
+        gradient_clip_val=recipe.grad_clip or None,
         callbacks=callbacks,
         logger=False,
         num_sanity_val_steps=0,
@@ -155,7 +155,7 @@ def train(
         _export(model, kept, out, recipe, history)
     if isinstance(stopped, DivergedError):
         kept_in = f"The weights before it are in {weights}" if kept.is_file() else "No weights were saved before it"
-        raise DivergedError(f"{stopped} {kept_in}. Train with a smaller learning_rate, or with clip=1.") from None
+        raise DivergedError(f"{stopped} {kept_in}. Train with a smaller learning_rate, or with grad_clip=1.") from None
     if stopped is not None:
         raise stopped
     trainer.strategy.barrier()
@@ -195,8 +195,8 @@ def _cuda(device: str) -> bool:
 
 def _check_parts(model: nn.Module, recipe: Recipe) -> None:
     whole = model_kind(model) == "autoregressive" or not model.detects
-    if whole and (recipe.part != "all" or recipe.guided):
-        raise PixelRNNError(f"part, guided: model {recipe.model} has no detector and takes no guide. Leave them out.")
+    if whole and (recipe.trainable != "all" or recipe.guide_prob):
+        raise PixelRNNError(f"trainable, guide_prob: model {recipe.model} has no detector and takes no guide. Leave them out.")
 
 
 def _module(model: Any, recipe: Recipe) -> RecipeModule:
@@ -211,7 +211,7 @@ def _module(model: Any, recipe: Recipe) -> RecipeModule:
 def _best(module: RecipeModule, out: Path) -> ModelCheckpoint:
     """Keeps the epoch with the best figure of validation."""
     by_likelihood = isinstance(module, LikelihoodModule)
-    measure = "val_loss" if by_likelihood else "mask_iou" if module.recipe.part == "detector" else "hole_psnr"
+    measure = "val_loss" if by_likelihood else "mask_iou" if module.recipe.trainable == "detector" else "hole_psnr"
     return ModelCheckpoint(
         out / "checkpoints", "best", monitor=measure, mode="min" if by_likelihood else "max", enable_version_counter=False
     )
@@ -259,20 +259,20 @@ def _start(recipe: Recipe, options: dict[str, Any], last: Path | None) -> tuple[
     fresh = create_model(recipe.model, **options)
     if last is not None:  # Lightning restores the weights
         return fresh, "going on from the last checkpoint"
-    if recipe.start_from == "scratch":
+    if recipe.init_from == "scratch":
         return fresh, "starting from fresh weights"
-    if recipe.start_from == "bundled":
+    if recipe.init_from == "bundled":
         bundled = _bundled(fresh, options)
         if bundled is None:
             return fresh, f"starting from fresh weights: none are bundled for this {'config' if options else 'model'}"
         return checkpoint.load(bundled).model.train(), "starting from the bundled weights"
-    loaded = checkpoint.load(recipe.start_from)
+    loaded = checkpoint.load(recipe.init_from)
     if loaded.name != recipe.model or (options and loaded.model.config != fresh.config):
         raise PixelRNNError(
-            f"start_from {recipe.start_from}: these are weights of {loaded.name} {loaded.model.config}, "
+            f"init_from {recipe.init_from}: these are weights of {loaded.name} {loaded.model.config}, "
             f"not of {recipe.model} {fresh.config}."
         )
-    return loaded.model.train(), f"starting from {recipe.start_from}"
+    return loaded.model.train(), f"starting from {recipe.init_from}"
 
 
 def _bundled(fresh: nn.Module, options: dict[str, Any]) -> Path | None:
@@ -290,6 +290,6 @@ def _export(model: nn.Module, path: Path, out: Path, recipe: Recipe, history: Hi
     """The weights of a training checkpoint as optimized_pixelrnn.pth and .safetensors in `out`."""
     state = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
     model.load_state_dict({key[6:]: value for key, value in state.items() if key.startswith("model.")})
-    about = {"recipe": asdict(recipe), "history": history.rows[-1:], "torch": torch.__version__}
+    metadata = {"recipe": asdict(recipe), "history": history.rows[-1:], "torch": torch.__version__}
     checkpoint.save_plain(out / f"{NAME}.pth", model)
-    checkpoint.save(out / f"{NAME}.safetensors", model, about)
+    checkpoint.save(out / f"{NAME}.safetensors", model, metadata)
