@@ -290,8 +290,8 @@ def block_of(kind: type[nn.Module]) -> nn.Module:
 @torch.no_grad()
 def test_the_row_lstm_is_the_papers_recurrence() -> None:
     block, x = block_of(RowLSTMBlock), torch.randn(1, 14, 4, 5, dtype=torch.float64)
-    gates = block.enter(x)[0].numpy()
-    carry = block.carry.weight.numpy().reshape(28, 3, 7)  # of the states left, straight and right above
+    gates = block.input_to_state(x)[0].numpy()
+    carry = block.state_to_state.weight.numpy().reshape(28, 3, 7)  # of the states left, straight and right above
     state, cell = np.zeros((4, 5, 7)), np.zeros((4, 5, 7))
     for i, j in np.ndindex(4, 5):
         told = gates[:, i, j].copy()
@@ -308,7 +308,7 @@ def test_the_diagonal_bilstm_is_the_papers_recurrence_the_right_one_shifted_down
     block, x = block_of(DiagonalBlock), torch.randn(1, 14, 4, 5, dtype=torch.float64)
     both = np.zeros((4, 5, 7))
     for side, order in enumerate((range(5), range(4, -1, -1))):
-        gates, carry = block.enter[side](x)[0].numpy(), block.carry[side].numpy()
+        gates, carry = block.input_to_state[side](x)[0].numpy(), block.state_to_state[side].numpy()
         state, cell = np.zeros((4, 5, 7)), np.zeros((4, 5, 7))
         for i in range(4):
             for j in order:

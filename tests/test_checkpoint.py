@@ -17,6 +17,7 @@ from torch import nn
 from contract import assert_same, batch, build, predict
 from pixelrnn import checkpoint, weights
 from pixelrnn.errors import PixelRNNError
+from pixelrnn.models import create_model
 from pixelrnn.weights import DEFAULT, bundled_weights
 
 SMALL = ("optimized_pixelrnn", {"widths": (4, 6, 8), "depths": (1, 1, 2), "scan": "gru", "scan_hidden": 3})
@@ -34,6 +35,24 @@ def test_a_checkpoint_gives_back_weights_options_and_what_is_known(tmp_path: Pat
         assert key == other
         assert torch.equal(value, same)
     assert checkpoint.load(str(path)).metadata == ABOUT
+
+
+@pytest.mark.parametrize("name", ["row_lstm", "diagonal_bilstm"])
+def test_tensors_named_as_in_version_0_1_are_loaded(name: str, tmp_path: Path) -> None:
+    options = {"features": 6, "depth": 1, "encoder_features": 0}
+    model = create_model(name, **options)
+    checkpoint.save(tmp_path / "a.safetensors", model, {})
+    with safe_open(tmp_path / "a.safetensors", framework="pt") as opened:
+        header = json.loads(opened.metadata()["pixelrnn"])
+    state = {
+        key.replace("input_to_state", "enter").replace("state_to_state", "carry"): value.clone()
+        for key, value in model.state_dict().items()
+    }
+    assert {"blocks.0.enter.weight", "blocks.0.enter.0.weight"} & state.keys()
+    del header["sha256"]  # files of then may have none
+    save_file(state, tmp_path / "b.safetensors", {"pixelrnn": json.dumps(header)})
+    for key, value in checkpoint.load(tmp_path / "b.safetensors").model.state_dict().items():
+        assert torch.equal(value, model.state_dict()[key])
 
 
 def test_the_header_is_json_that_any_safetensors_reader_shows(tmp_path: Path) -> None:

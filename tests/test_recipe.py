@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pixelrnn import PixelRNNError, training
-from pixelrnn.training.recipe import recipe_values
+from pixelrnn.training.recipe import continued, recipe_values
 
 ROOT = Path(__file__).parent.parent
 
@@ -83,6 +83,33 @@ OUT_OF_RANGE = {
     "seed": ["-1", "4294967296", "1.5"],
     "workers": ["-1", "1.5"],
 }
+
+
+OLDER = {
+    "headroom": 1.5,
+    "start_from": "scratch",
+    "share": 0.5,
+    "clean": 0.1,
+    "clip": 2.0,
+    "ema": 0.9,
+    "guided": 0.3,
+    "part": "filler",
+}
+
+
+def test_recipes_with_the_keys_of_version_0_1_are_read(tmp_path):
+    path = tmp_path / "older.yaml"
+    path.write_text("".join(f"{key}: {value}\n" for key, value in OLDER.items()))
+    recipe, options = training.read_recipe(path)
+    found = [recipe.crop_scale, recipe.init_from, recipe.train_fraction, recipe.clean_prob, recipe.grad_clip]
+    found += [recipe.ema_decay, recipe.guide_prob, recipe.trainable]
+    assert found == list(OLDER.values())
+    assert not options
+
+
+def test_a_run_of_version_0_1_goes_on_with_the_recipe_that_it_had():
+    saved = {"ema": 0.9, "clip": 1.0, "epochs": 3}
+    assert continued(saved, {"epochs": 5, "ema_decay": 0.9}) == {"ema_decay": 0.9, "grad_clip": 1.0, "epochs": 5}
 
 
 @pytest.mark.parametrize(("key", "text"), [(key, text) for key, texts in OUT_OF_RANGE.items() for text in texts])

@@ -18,13 +18,14 @@ from .errors import PixelRNNError
 from .models import create_model, list_models, model_config
 from .weights import DEFAULT, DETECTOR, checksum, find_weights, read_tensors
 
+RENAMED = {"enter": "input_to_state", "carry": "state_to_state"}  # parts of tensors' names up to 0.1.0
 NESTED = ("state_dict", "model_state_dict", "model", "net", "params")  # under which training programs keep the weights
 PREFIXES = ("module.", "_orig_mod.", "model.")  # of DataParallel, torch.compile and Lightning
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A network with its weights, and what is known of them: `about` is free JSON (data, time, figures, recipe)."""
+    """A network with its weights, and what is known of them: `metadata` is free JSON (data, time, figures, recipe)."""
 
     model: nn.Module  # in eval mode, on the CPU
     name: str  # of the registered model
@@ -32,7 +33,7 @@ class Checkpoint:
 
 
 def save(path: Path, model: nn.Module, metadata: dict[str, Any], part: str = "all") -> None:
-    """Write the weights of a model from create_model, with its name, config and `about` in the header, and a checksum of all,
+    """Write the weights of a model from create_model, with its name, config and `metadata` in the header, and a checksum of all,
     whole or not at all.
 
     part: "all"; of a model to be bundled the "filler" alone, in float16, whose detector is the bundled one, whatever the
@@ -74,7 +75,7 @@ def load(weights: str | Path = DEFAULT) -> Checkpoint:
 
 def _load_safetensors(path: Path) -> Checkpoint:
     header, tensors = read_tensors(path)
-    state = {key: torch.from_numpy(value).float() for key, value in tensors.items()}
+    state = {_renamed(key): torch.from_numpy(value).float() for key, value in tensors.items()}
     try:
         if unknown := header.keys() - {"model", "config", "about"}:
             raise PixelRNNError(f"it holds {', '.join(sorted(unknown))} besides")
@@ -97,6 +98,11 @@ def _load_safetensors(path: Path) -> Checkpoint:
         reason = str(error).splitlines()[1].strip()[:200]
         raise PixelRNNError(f"{path}: its weights do not fit its own model {name} ({reason}).") from None
     return Checkpoint(model, name, metadata)
+
+
+def _renamed(key: str) -> str:
+    """The name of a tensor today."""
+    return ".".join(RENAMED.get(part, part) for part in key.split("."))
 
 
 def _state_dict(found: Any) -> dict[str, torch.Tensor] | None:

@@ -39,17 +39,19 @@ class DiagonalBlock(nn.Module):
     def __init__(self, config: AutoregressiveConfig) -> None:
         super().__init__()
         self.hidden, channels = config.features, config.channels
-        self.enter = nn.ModuleList(MaskedConv2d("B", 2 * self.hidden, self.hidden, channels=channels, repeats=4) for _ in "lr")
+        self.input_to_state = nn.ModuleList(
+            MaskedConv2d("B", 2 * self.hidden, self.hidden, channels=channels, repeats=4) for _ in "lr"
+        )
         # of the states beside and above, per direction; as nn.Linear begins
         bound = (2 * self.hidden) ** -0.5
-        self.carry = nn.Parameter(torch.empty(2, 2 * self.hidden, 4 * self.hidden).uniform_(-bound, bound))
+        self.state_to_state = nn.Parameter(torch.empty(2, 2 * self.hidden, 4 * self.hidden).uniform_(-bound, bound))
         self.expand = MaskedConv2d("B", self.hidden, 2 * self.hidden, channels=channels)
         both = 2 * 4 * self.hidden
         self.condition = nn.Conv2d(config.encoder_features, both, 1) if config.encoder_features else None
 
     def forward(self, x: torch.Tensor, condition: torch.Tensor | None) -> torch.Tensor:
         batch, _, height, width = x.shape
-        gates = torch.cat([enter(x) for enter in self.enter], dim=1)
+        gates = torch.cat([enter(x) for enter in self.input_to_state], dim=1)
         if self.condition is not None:
             gates = gates + self.condition(condition)
         left, right = gates.permute(0, 2, 3, 1).chunk(2, dim=3)  # (B, H, W, 4 h)
@@ -59,7 +61,7 @@ class DiagonalBlock(nn.Module):
         for number, step in enumerate(steps):
             if number:
                 heard = torch.cat([state, F.pad(state, (0, 0, 1, -1))], dim=3).flatten(1, 2)  # (2, B H, 2 h)
-                step = torch.baddbmm(step.flatten(1, 2), heard, self.carry).view_as(step)
+                step = torch.baddbmm(step.flatten(1, 2), heard, self.state_to_state).view_as(step)
             state, cell = lstm(step, cell)
             states.append(state)
         left, right = unskew(torch.stack(states).flatten(1, 2), width).chunk(2)  # (B, H, W, h)
@@ -75,15 +77,15 @@ class IncrementalDiagonalBlock:
     """A DiagonalBlock position by position; see IncrementalBlock. From the right, a row is scanned once it is complete."""
 
     def __init__(self, block: DiagonalBlock, told: torch.Tensor | None, batch: int, width: int) -> None:
-        left, right = block.enter
+        left, right = block.input_to_state
         parts = (None, None) if told is None else told.chunk(2, dim=1)
         self.told = [ConditionCache(part, layer) for part, layer in zip(parts, (left, right), strict=True)]  # type: ignore[arg-type]
         self.left, self.right = ConvCache(left, batch, width), ConvCache(right, batch, width)  # type: ignore[arg-type]
         self.expand = ConvCache(block.expand, batch, width)
-        self.beside, self.over = block.carry.detach().chunk(2, dim=1)  # per direction, (2, h, 4 h)
+        self.beside, self.over = block.state_to_state.detach().chunk(2, dim=1)  # per direction, (2, h, 4 h)
         # states and cells of this row, from the left; states of the row above, from the right
-        self.state, self.cell, self.came = block.carry.new_zeros(3, batch, width, block.hidden)
-        self.carried = block.carry.new_zeros(batch, width, 4, block.hidden)
+        self.state, self.cell, self.came = block.state_to_state.new_zeros(3, batch, width, block.hidden)
+        self.carried = block.state_to_state.new_zeros(batch, width, 4, block.hidden)
         self.parts = [slice(*bounds) for bounds in group_bounds(block.hidden, block.expand.channels)]
 
     def next_row(self) -> None:

@@ -27,13 +27,15 @@ class RowLSTMBlock(nn.Module):
     def __init__(self, config: AutoregressiveConfig) -> None:
         super().__init__()
         self.hidden, channels = config.features, config.channels
-        self.enter = MaskedConv2d("B", 2 * self.hidden, self.hidden, (1, 3), channels, repeats=4)
-        self.carry = nn.Linear(3 * self.hidden, 4 * self.hidden, bias=False)  # of the states left, straight and right above
+        self.input_to_state = MaskedConv2d("B", 2 * self.hidden, self.hidden, (1, 3), channels, repeats=4)
+        self.state_to_state = nn.Linear(
+            3 * self.hidden, 4 * self.hidden, bias=False
+        )  # of the states left, straight and right above
         self.expand = MaskedConv2d("B", self.hidden, 2 * self.hidden, channels=channels)
         self.condition = nn.Conv2d(config.encoder_features, 4 * self.hidden, 1) if config.encoder_features else None
 
     def forward(self, x: torch.Tensor, condition: torch.Tensor | None) -> torch.Tensor:
-        gates = self.enter(x)
+        gates = self.input_to_state(x)
         if self.condition is not None:
             gates = gates + self.condition(condition)
         rows = gates.permute(2, 0, 3, 1).contiguous()  # (H, B, W, 4 h)
@@ -47,7 +49,7 @@ class RowLSTMBlock(nn.Module):
     def carried(self, state: torch.Tensor) -> torch.Tensor:
         """What the states (B, W, h) of one row tell the gates (B, W, 4 h) of the next."""
         wide = F.pad(state, (0, 0, 1, 1))
-        moved: torch.Tensor = self.carry(torch.cat([wide[:, :-2], state, wide[:, 2:]], dim=2))
+        moved: torch.Tensor = self.state_to_state(torch.cat([wide[:, :-2], state, wide[:, 2:]], dim=2))
         return moved
 
     def incremental(self, condition: torch.Tensor | None, batch: int, width: int) -> "IncrementalRowLSTMBlock":
@@ -59,16 +61,16 @@ class IncrementalRowLSTMBlock:
     """A RowLSTMBlock position by position; see IncrementalBlock. What the row above says of all columns is computed at once."""
 
     def __init__(self, block: RowLSTMBlock, told: torch.Tensor | None, batch: int, width: int) -> None:
-        self.block, self.told = block, ConditionCache(told, block.enter)
-        self.enter, self.expand = ConvCache(block.enter, batch, width), ConvCache(block.expand, batch, width)
+        self.block, self.told = block, ConditionCache(told, block.input_to_state)
+        self.input_to_state, self.expand = ConvCache(block.input_to_state, batch, width), ConvCache(block.expand, batch, width)
         # states and cells of this row, cells of the row above
-        self.state, self.cell, self.above = block.carry.weight.new_zeros(3, batch, width, block.hidden)
+        self.state, self.cell, self.above = block.state_to_state.weight.new_zeros(3, batch, width, block.hidden)
         self.carried = self.state.new_zeros(batch, width, 4, block.hidden)
-        self.parts = [slice(*bounds) for bounds in group_bounds(block.hidden, block.enter.channels)]
+        self.parts = [slice(*bounds) for bounds in group_bounds(block.hidden, block.input_to_state.channels)]
 
     def next_row(self) -> None:
         self.told.next_row()
-        self.enter.next_row()
+        self.input_to_state.next_row()
         self.expand.next_row()
         self.carried = self.block.carried(self.state).unflatten(2, (4, -1))
         self.above, self.cell = self.cell, torch.zeros_like(self.cell)
@@ -76,7 +78,7 @@ class IncrementalRowLSTMBlock:
 
     def __call__(self, x: torch.Tensor, start: int, part: Part) -> torch.Tensor:
         here, features = slice(start, start + x.shape[1]), self.parts[part] if isinstance(part, int) else part
-        gates = self.told.add(self.enter(x, start, part), start, part) + self.carried[:, here, :, features].flatten(2)
+        gates = self.told.add(self.input_to_state(x, start, part), start, part) + self.carried[:, here, :, features].flatten(2)
         state, cell = lstm(gates, self.above[:, here, features])
         self.state[:, here, features], self.cell[:, here, features] = state, cell
         return x + self.expand(state, start, part)
