@@ -33,7 +33,7 @@ class Checkpoint:
 
 
 def save(path: Path, model: nn.Module, metadata: dict[str, Any], part: str = "all") -> None:
-    """Write the weights of a model from create_model, with its name, config and `metadata` in the header, and a checksum of all,
+    """Write the weights of a model from create_model, with name, config and `metadata` in the header, and a checksum of all,
     whole or not at all.
 
     part: "all"; of a model to be bundled the "filler" alone, in float16, whose detector is the bundled one, whatever the
