@@ -1,4 +1,4 @@
-"""Whether the installed page completes a picture: page.py PICTURE"""
+"""Whether the installed page completes a picture: page.py PICTURE."""
 
 import json
 import sys

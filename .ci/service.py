@@ -1,4 +1,4 @@
-"""Whether the installed service completes a picture, and ends well: service.py PICTURE"""
+"""Whether the installed service completes a picture, and ends well: service.py PICTURE."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""Read the built site as people do, in Chromium, and see that it asks no other host: site.py SITE"""
+"""Read the built site as people do, in Chromium, and see that it asks no other host: site.py SITE."""
 
 import importlib.util
 import shutil

@@ -1,4 +1,4 @@
-"""Render the example pictures, and the sheet that the README shows: python examples/make.py
+"""Render the example pictures, and the sheet that the README shows: python examples/make.py.
 
 Everything here is drawn by our own code: rooms by pixelrnn.rooms, occlusions by pixelrnn.occluders.
 """

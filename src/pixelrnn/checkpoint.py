@@ -1,5 +1,6 @@
 """Weights on disk: one .safetensors file whose header holds all that is needed to rebuild and to trust the network; or a plain
-.pth state dict, whose network is recognised from its keys. Nothing here runs code from a file."""
+.pth state dict, whose network is recognised from its keys. Nothing here runs code from a file.
+"""
 
 import io
 import json
@@ -37,7 +38,8 @@ def save(path: Path, model: nn.Module, metadata: dict[str, Any], part: str = "al
     whole or not at all.
 
     part: "all"; of a model to be bundled the "filler" alone, in float16, whose detector is the bundled one, whatever the
-    model's own; or the "detector" alone."""
+    model's own; or the "detector" alone.
+    """
     config = model_config(model)
     header: dict[str, Any] = {"model": model.name, "config": config, "about": metadata}
     state = {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}

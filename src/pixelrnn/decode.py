@@ -52,7 +52,7 @@ class Picture:
 
     @property
     def transparent(self) -> np.ndarray | None:
-        """bool (H, W), where it is less than half opaque; None where it is nowhere."""
+        """Bool (H, W), where it is less than half opaque; None where it is nowhere."""
         hidden = None if self.alpha is None else self.alpha < 128
         return hidden if hidden is not None and hidden.any() else None
 
@@ -190,7 +190,7 @@ def _with_an_end(data: bytes) -> tuple[bytes, str]:
 
 
 def _shades(data: bytes) -> np.ndarray | None:
-    """int (H, W) of a JPEG's grey; None for what is none."""
+    """Int (H, W) of a JPEG's grey; None for what is none."""
     try:
         return np.asarray(Image.open(io.BytesIO(data), formats=("JPEG",)).convert("L")).astype(int)
     except Exception:  # whatever a damaged one raises
@@ -312,7 +312,8 @@ def read_image(source: Source) -> np.ndarray:
 
 def as_rgb(picture: Image.Image) -> np.ndarray:
     """A PIL picture of any mode as RGB uint8 (H, W, 3); 16 and 32 bits of grey are reduced to 8. Floats are in [0, 1], or else
-    in [0, 255]; PixelRNNError for those that are no numbers."""
+    in [0, 255]; PixelRNNError for those that are no numbers.
+    """
     top = 255.0
     if picture.mode == "F":
         highest = picture.getextrema()[1]

@@ -67,7 +67,8 @@ def no_folder(folder: object) -> PixelRNNError:
 
 def by_folder(folder: object, walked: Iterable[tuple[Place, list[str]]]) -> tuple[dict[Place, list[str]], Counter[str]]:
     """The names of the pictures by their folder, in natural order, and how many other files there are, by suffix. Raises
-    PixelRNNError, naming `folder`, where there is no picture."""
+    PixelRNNError, naming `folder`, where there is no picture.
+    """
     places: dict[Place, list[str]] = {}
     left = Counter[str]()
     for place, names in walked:
@@ -178,7 +179,8 @@ class MaskFolder:
 
     def of(self, picture: PurePath, inside: PurePath) -> PurePath:
         """That of a picture that lies in the folder `inside` of those that were given; by its own folder, or else directly in
-        the masks' folder. Raises PixelRNNError unless there is one."""
+        the masks' folder. Raises PixelRNNError unless there is one.
+        """
         here = type(self.folder)
         found = self._masks.get((here(inside), picture.stem)) or self._masks.get((here(), picture.stem), [])
         exact = [path for path in found if path.stem == picture.stem] or found

@@ -41,7 +41,7 @@ def to_float(image: np.ndarray) -> np.ndarray:
 
 
 def to_uint8(image: np.ndarray) -> np.ndarray:
-    """float (3, H, W) in [0, 1] to uint8 (H, W, 3), rounded."""
+    """Float (3, H, W) in [0, 1] to uint8 (H, W, 3), rounded."""
     return np.ascontiguousarray(np.rint(np.clip(image, 0, 1) * 255).astype(np.uint8).transpose(1, 2, 0))
 
 

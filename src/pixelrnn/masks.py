@@ -21,7 +21,7 @@ MOSTLY = 0.9  # white in more of a mask than this: meant the other way round, mo
 
 
 def read_mask(source: Source | np.ndarray, invert: bool = False, max_pixels: int | None = None) -> np.ndarray:
-    """bool (H, W), True where the mask is white, edges from half on: white on black in any mode and depth, 0 and 1, a colour of
+    """Bool (H, W), True where the mask is white, edges from half on: white on black in any mode and depth, 0 and 1, a colour of
     a palette on its black, or strokes of one colour on a transparent ground. invert: True where it is black. max_pixels: of
     read_picture.
 
@@ -37,8 +37,9 @@ def read_mask(source: Source | np.ndarray, invert: bool = False, max_pixels: int
 
 
 def as_mask(given: Given, shape: tuple[int, ...], invert: bool = False, resize: bool = False) -> np.ndarray:
-    """bool of `shape`, (H, W), True where missing, from a mask in any form: bool (H, W), what read_mask takes, or a box.
-    resize: bring one of another size to this by nearest pixels. Raises PixelRNNError for one of another size else."""
+    """Bool of `shape`, (H, W), True where missing, from a mask in any form: bool (H, W), what read_mask takes, or a box.
+    resize: bring one of another size to this by nearest pixels. Raises PixelRNNError for one of another size else.
+    """
     height, width = shape
     if isinstance(given, (tuple, list)):
         return _box(given, height, width)

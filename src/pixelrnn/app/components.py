@@ -17,7 +17,8 @@ def define(
     name: str, modules: Sequence[str] = (), labels: Mapping[str, str] | None = None, says: Mapping[str, Any] | None = None
 ) -> Callable[..., Any]:
     """The component of NAME.html with its `labels`, common.css with NAME.css, and NAME.js with the modules that it imports and
-    what it `says` as the constant SAYS; call it once, when a module is imported."""
+    what it `says` as the constant SAYS; call it once, when a module is imported.
+    """
     html, css = Template(_read(f"{name}.html")).substitute(labels or {}), _read("common.css") + _read(f"{name}.css")
     script = f"const SAYS = {json.dumps(says or {})};\n{bundle(*modules, name)}"
     return st.components.v2.component(f"pixelrnn_{name}", html=html, css=css, js=script)
@@ -25,7 +26,8 @@ def define(
 
 def bundle(*names: str) -> str:
     """Modules of JavaScript as one, each after those that it imports: Streamlit takes a single one. Their names are all in one
-    scope then, so none may be there twice."""
+    scope then, so none may be there twice.
+    """
     return "\n".join(MODULES.sub("", _read(f"{name}.js")) for name in names)
 
 

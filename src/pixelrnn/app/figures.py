@@ -114,7 +114,8 @@ def detection_view(
     picture: np.ndarray, mask: np.ndarray, source: str, name: str, detection: Detection | None = None
 ) -> DetectionView:
     """What the editor starts from; picture uint8 (H, W, 3), mask bool (H, W); `name` tells this photograph from others.
-    detection: where the mask is of what was found."""
+    detection: where the mask is of what was found.
+    """
     packed = PackedMask.of(mask)
     scale = min(1, PREVIEW_SIDE / max(mask.shape))
     finds = () if detection is None else _finds(detection, scale)

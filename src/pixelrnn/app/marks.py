@@ -50,7 +50,8 @@ def draw_marks(found: np.ndarray, marks: list[Mark], finds: tuple[Find, ...] = (
 
 def check_marks(marks: object, side: int, finds: int) -> list[Mark]:
     """Marks as a browser sent them, which may be anything; `side`: the photograph's longer one, `finds`: how many there are.
-    Raises PixelRNNError."""
+    Raises PixelRNNError.
+    """
 
     def is_number(value: object) -> bool:
         return isinstance(value, (int, float)) and math.isfinite(value) and abs(value) <= 10 * side

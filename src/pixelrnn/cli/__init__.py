@@ -51,7 +51,8 @@ for name, command in COMMANDS.items():
 
 def main(words: Sequence[str] | None = None) -> None:
     """Run the command of these words, or else of the command line; an error for the user is one line and exit code 2, or 1
-    where a run failed that had begun."""
+    where a run failed that had begun.
+    """
     atexit.register(gc.freeze)  # or Python would search all that was imported for garbage before it ends
     try:
         app(words)

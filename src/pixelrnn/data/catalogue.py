@@ -65,7 +65,8 @@ def open_source(given: Given, out: Path | None = None, originals: bool = False) 
 
 def join_sources(given: Sequence[Given], out: Path | None = None) -> Source:
     """The same of several, one after the other; each one's keys then begin with its name. Raises PixelRNNError for two of one
-    name, and for pairs, half of which are occluded."""
+    name, and for pairs, half of which are occluded.
+    """
     for one in given:
         if one.kind == "folder" and is_paired(Path(one.words[0])):
             raise PixelRNNError(
@@ -82,7 +83,8 @@ def join_sources(given: Sequence[Given], out: Path | None = None) -> Source:
 
 def list_shards(folder: Path) -> list[Path]:
     """The tar files directly in a folder, in natural order. Raises PixelRNNError where one is being written, or was when it
-    was stopped."""
+    was stopped.
+    """
     names = os.listdir(folder)
     if partial := next((name for name in names if name.endswith(PARTIAL)), None):
         raise PixelRNNError(f"{folder / partial}: shards that are not all written. Run the same pixelrnn pack again.")

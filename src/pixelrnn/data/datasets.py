@@ -57,7 +57,8 @@ class _Pictures:
 
 def read_fitting(file: File, size: int, crop_scale: float) -> np.ndarray:
     """A photograph uint8 (H, W, 3), its aspect kept, with a short side of `crop_scale` times `size`, or less where that would
-    enlarge it, but never below `size`. file: what read_image takes."""
+    enlarge it, but never below `size`. file: what read_image takes.
+    """
     image = read_image(file)
     height, width = image.shape[:2]
     short = min(height, width)

@@ -38,7 +38,8 @@ def _constants(device: torch.device) -> tuple[torch.Tensor, torch.Tensor, tuple[
 
 def compress(image: torch.Tensor, quality: torch.Tensor) -> torch.Tensor:
     """What Pillow's JPEG with 4:2:0 makes of pictures, but for rounding: image (B, 3, H, W) in [0, 1] and quality (B,) in
-    [1, 100] to (B, 3, H, W) in [0, 1], float32."""
+    [1, 100] to (B, 3, H, W) in [0, 1], float32.
+    """
     height, width = image.shape[-2:]
     transform, to_ycc, tables = _constants(image.device)
     levels = (255 * image.float()).round()

@@ -41,7 +41,8 @@ def described_square(rng: np.random.Generator, height: int, width: int) -> np.nd
 
 def squares(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
     """One to four squares of one size that keep apart, half the time as described_square, else of 20% to 50% of the frame's
-    shorter side. Several teach several times as much as one."""
+    shorter side. Several teach several times as much as one.
+    """
     share, count = 0.3 if rng.random() < 0.5 else rng.uniform(0.2, 0.5), rng.choice([1, 2, 4, 4])
     gap = max(1, round(min(height, width) * 0.05))
     mask, taken = np.zeros((2, height, width), bool)
@@ -103,7 +104,8 @@ SHAPES: dict[str, tuple[float, Shape]] = {  # family: (probability, function)
 
 def random_mask(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
     """A random mask, bool (height, width), with 1% to 60% of its pixels missing; a picture too small for that has one pixel
-    missing."""
+    missing.
+    """
     probabilities = [probability for probability, _ in SHAPES.values()]
     for _ in range(20):
         name = rng.choice(list(SHAPES), p=probabilities)
@@ -170,7 +172,8 @@ PAINTS: dict[str, tuple[float, Paint]] = {  # kind: (probability, function that 
 
 def paint(rng: np.random.Generator, image: np.ndarray, mask: np.ndarray, foreign: np.ndarray | None = None) -> np.ndarray:
     """`image` with something painted where `mask` is True: `foreign`, a picture of the same shape, where one is given; else
-    one of PAINTS."""
+    one of PAINTS.
+    """
     painted = image.copy()
     if not mask.any():
         return painted
@@ -198,7 +201,8 @@ def occlude_as_described(rng: np.random.Generator, image: np.ndarray) -> tuple[n
 
 def jpeg(image: np.ndarray, quality: int, subsampling: int = 2) -> np.ndarray:
     """`image` after JPEG compression, ringing at the occlusion's edge and all. subsampling: 2 for colour at half the
-    resolution, 0 for all of it."""
+    resolution, 0 for all of it.
+    """
     buffer = io.BytesIO()
     Image.fromarray(image).save(buffer, "JPEG", quality=quality, subsampling=subsampling)
     return np.array(Image.open(buffer))

@@ -1,5 +1,6 @@
 """What people put over photographs, to teach a detector: boxes, shapes, words, scribbles, logos; in any paint, opaque or half
-transparent. Pictures are RGB uint8 (H, W, 3); how much is covered is float32 (H, W) in [0, 1]."""
+transparent. Pictures are RGB uint8 (H, W, 3); how much is covered is float32 (H, W) in [0, 1].
+"""
 
 import string
 from collections.abc import Callable

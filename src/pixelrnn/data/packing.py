@@ -121,7 +121,8 @@ def _write_shard(
     shard: Path, checked: Iterator[tuple[int, Checked]], size: int
 ) -> tuple[list[tuple[str, int, int]], list[str], int]:
     """Write the tar beside its place until it has `size` bytes: the places of its pictures, what could not be read, and where
-    the next one begins."""
+    the next one begins.
+    """
     places: list[tuple[str, int, int]] = []
     lost: list[str] = []
     following = 0

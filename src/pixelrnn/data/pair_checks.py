@@ -40,7 +40,8 @@ def difference_mask(occluded: np.ndarray, original: np.ndarray, threshold: int =
 
 def check_pairs(pairs: Sequence[Pair]) -> None:
     """Look at the pictures of all pairs, or of 1,000 of many. Raises PixelRNNError that names the first pairs that differ over
-    most of the picture or nowhere, are mirrored, moved, swapped, of other shapes, or belong to another pair."""
+    most of the picture or nowhere, are mirrored, moved, swapped, of other shapes, or belong to another pair.
+    """
     step = -(-len(pairs) // LOOKED_AT)
     faults = find_faults(pairs[:: max(1, step)])
     if not faults:

@@ -69,7 +69,8 @@ class Stream:
 
 def order(shards: Sequence[int], seed: int, lane: int, lanes: int, start: int = 0) -> Iterator[tuple[int, int, int]]:
     """(place, pass over the data, shard) of one reader, without an end, from the first place that is its own and not before
-    `start`."""
+    `start`.
+    """
     place = start + (lane - start) % lanes
     drawn, mixed = -1, np.empty(0, int)
     while True:

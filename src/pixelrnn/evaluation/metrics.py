@@ -18,7 +18,8 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 def in_float32(function: Function) -> Function:
     """`function` of tensors, computed in float32 at least, whatever autocast says: in half precision an SSIM exceeds 1. Raises
-    ValueError for whole numbers, which are no light in [0, 1]."""
+    ValueError for whole numbers, which are no light in [0, 1].
+    """
 
     @wraps(function)
     def computed(*given: Any, **named: Any) -> Any:

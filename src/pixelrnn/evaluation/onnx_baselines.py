@@ -126,7 +126,8 @@ class OnnxPeer:
 
 def onnx_peer(given: str) -> OnnxPeer:
     """The inpainter of a file, with options after its name or without, see above. Raises PixelRNNError for a file that cannot
-    be run, and a graph or options that are not understood."""
+    be run, and a graph or options that are not understood.
+    """
     path, options = _options(given)
     if not path.is_file():
         raise PixelRNNError(f"{path}: no such file. Check the path.")

@@ -34,7 +34,8 @@ class Output(NamedTuple):
 
 class Backend(Protocol):
     """A network on one picture. reads_mask: whether a mask has effects, and a guide can be given. detects: whether it finds
-    what is painted over."""
+    what is painted over.
+    """
 
     name: str
     reads_mask: bool
@@ -42,12 +43,14 @@ class Backend(Protocol):
 
     def __call__(self, image: np.ndarray, mask: np.ndarray, guide: np.ndarray | None = None) -> Output:
         """Complete one picture: image float32 (3, H, W) in [0, 1]; mask bool (H, W), True where missing; guide float32
-        (3, h, w) in [0, 1], of any size. Raises PixelRNNError for a guide that the model cannot take."""
+        (3, h, w) in [0, 1], of any size. Raises PixelRNNError for a guide that the model cannot take.
+        """
         ...
 
     def detect(self, image: np.ndarray, seen: np.ndarray) -> np.ndarray:
         """The occlusion in float32 (3, H, W) in [0, 1] with its evidence `seen`, (4, H, W), as float32 (H, W), above 0 where
-        covered; of a network that `detects`."""
+        covered; of a network that `detects`.
+        """
         ...
 
 
@@ -81,7 +84,8 @@ def open_backend(weights: str | Path, device: str = "cpu", backend: str = "auto"
 
 class Session:
     """An ONNX Runtime session, opened in this process by `open_it`, and anew in one that was forked from it: its threads do not
-    live there."""
+    live there.
+    """
 
     def __init__(self, open_it: Callable[[], Any], pool: ThreadPoolExecutor | None = None) -> None:
         self._open, self._process = open_it, os.getpid()

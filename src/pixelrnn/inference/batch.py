@@ -82,7 +82,8 @@ def read_mask_option(
 @dataclass(frozen=True)
 class CompletionOptions:
     """How files are completed; each process opens its own network with it. weights, device, backend: of
-    Completer.from_pretrained; megapixels: that are read at most; the others: of Completer."""
+    Completer.from_pretrained; megapixels: that are read at most; the others: of Completer.
+    """
 
     weights: str | Path = DEFAULT
     device: str = "cpu"
@@ -116,7 +117,8 @@ class FileCompleter:
     ) -> Told:
         """Complete and write one picture, its samples first of all, so that `target` says that it is done; what --json tells.
         source, mask: a file, or an open one with a `name`. progress: told the share of samples that is drawn. Raises
-        PixelRNNError."""
+        PixelRNNError.
+        """
         options = self.options
         name = str(source) if isinstance(source, Path) else source.name
         try:

@@ -32,7 +32,8 @@ RETRIES = 1  # of a block whose worker died
 
 def run(options: CompletionOptions, tasks: Iterable[Task], jobs: int | None, manifest: Manifest) -> Generator[Told]:
     """Complete the files of `tasks` by `jobs` actors, by default one for each core; what --json tells of each, as they are
-    done, which `manifest` holds afterwards. Raises PixelRNNError where Ray or the network does not start."""
+    done, which `manifest` holds afterwards. Raises PixelRNNError where Ray or the network does not start.
+    """
     if str(options.weights) not in bundled_weights():
         options = replace(options, weights=find_weights(options.weights).absolute())  # workers stand elsewhere
     left = {task.target: task for task in tasks}

@@ -179,7 +179,8 @@ class Completer:
 
     def find(self, picture: Picture, level: str = "normal") -> tuple[np.ndarray, str, Detection]:
         """What is missing where no mask says it: bool (H, W), as filling needs it, what is painted over and what is
-        transparent; Completion.mask_source; and what was painted over. Raises what `detect` does."""
+        transparent; Completion.mask_source; and what was painted over. Raises what `detect` does.
+        """
         found = self.detect(picture.pixels, level)
         hidden = picture.transparent
         if hidden is None:
@@ -189,7 +190,8 @@ class Completer:
 
     def detect(self, picture: np.ndarray, level: str = "normal") -> Detection:
         """Find what is painted over uint8 (H, W, 3). level: "strict" where nothing may be altered in vain, "normal", or "eager"
-        where nothing may be missed. Raises PixelRNNError for another level."""
+        where nothing may be missed. Raises PixelRNNError for another level.
+        """
         return detect(self._look, picture, level)
 
     @property

@@ -77,16 +77,16 @@ class Detection:
 
     @cached_property
     def mask(self) -> np.ndarray:
-        """bool (H, W), what is covered."""
+        """Bool (H, W), what is covered."""
         return self._union("mask")
 
     @cached_property
     def tinted(self) -> np.ndarray:
-        """bool (H, W), the same with the ring around it that may hold some of its colour, as filling needs it."""
+        """Bool (H, W), the same with the ring around it that may hold some of its colour, as filling needs it."""
         return self._union("tinted")
 
     def beside(self, hidden: np.ndarray) -> np.ndarray:
-        """bool (H, W), what is tinted apart from the regions that are `hidden`, bool (H, W), for the most part."""
+        """Bool (H, W), what is tinted apart from the regions that are `hidden`, bool (H, W), for the most part."""
         others = [region for region in self.kept if hidden[region.box.slices][region.mask].mean() < 0.5]
         return self._union("tinted", others)
 
@@ -113,7 +113,8 @@ def detect(look: Look, picture: np.ndarray, level: str = "normal") -> Detection:
 
 def _is_photograph(view: "View") -> bool:
     """Whether there is something, apart from what may be painted over, that is not flat: else it is a drawing, a screenshot, or
-    of one colour, where paint is like everything else."""
+    of one colour, where paint is like everything else.
+    """
     rest = view.logits <= 0
     return bool(rest.mean() > 1 - MOST_COVERED and view.seen[2][rest].mean() < MOST_FLAT)
 
@@ -203,7 +204,8 @@ def traits(view: View, seen: np.ndarray, share: float) -> np.ndarray:
     """What speaks for and against a region being paint: `seen` in the view, `share` of the picture. float (9,): the mean of the
     upper half of the network's logits, and the highest; log10 of its pixels in the view, and of its share of the picture; by
     how much it is flatter, rougher and smoother than what lies around it; and how large, and how often large, the steps along
-    its outline are that stand alone."""
+    its outline are that stand alone.
+    """
     logits = np.sort(view.logits[seen])
     inner = seen & ~dilate(~seen, 2)
     inner = inner if inner.sum() > 10 else seen

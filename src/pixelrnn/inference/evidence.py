@@ -1,5 +1,6 @@
 """What in the single pixels of a picture marks paint, taken before the picture is reduced: a reduced one no longer shows
-whether it was exactly flat, noisy, or ended within a pixel."""
+whether it was exactly flat, noisy, or ended within a pixel.
+"""
 
 from concurrent.futures import ThreadPoolExecutor
 

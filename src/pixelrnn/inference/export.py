@@ -202,7 +202,8 @@ def _write(
 
 def simplified(path: Path) -> Any:
     """The graph of a file after what ONNX Runtime does first to any graph, in standard operations still, so that opening it
-    takes half the time."""
+    takes half the time.
+    """
     import onnx
     import onnxruntime
 
@@ -222,7 +223,8 @@ def simplified(path: Path) -> Any:
 
 def _without_weights(path: Path, model: nn.Module) -> Any:
     """The simplified graph of a file with the model's parameters, under their names in its state dict, left to whoever opens
-    it. They are inputs while it is simplified, so that nothing which depends on them is computed."""
+    it. They are inputs while it is simplified, so that nothing which depends on them is computed.
+    """
     import onnx
 
     graph = onnx.load(path)
@@ -251,7 +253,8 @@ def _without_weights(path: Path, model: nn.Module) -> Any:
 
 def _multiply_transposed(graph: Any) -> None:
     """Let ONNX Runtime's own multiplication read linear weights as torch stores them: transposing ten million numbers each time
-    the graph is opened takes a quarter of that."""
+    the graph is opened takes a quarter of that.
+    """
     from onnx.helper import make_attribute
 
     made_by = {name: node for node in graph.node for name in node.output}

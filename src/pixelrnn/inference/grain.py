@@ -123,7 +123,8 @@ def is_grain(found: Grain | None) -> bool:
 
 def add_grain(picture: np.ndarray, missing: np.ndarray, seed: int, strength: float | None = None) -> np.ndarray:
     """`picture`, whose `missing` pixels are filled in, with the grain of what lies around each hole, and without its seam; the
-    same picture where it has no grain. strength: of the grain; None for the photograph's own."""
+    same picture where it has no grain. strength: of the grain; None for the photograph's own.
+    """
     general = measure(picture, ~missing)
     if strength == 0 or (strength is None and not is_grain(general)):
         return picture
@@ -153,7 +154,8 @@ def _around(picture: np.ndarray, missing: np.ndarray, box: Box, general: Grain) 
 
 def _evened(picture: np.ndarray, missing: np.ndarray, part: Box) -> np.ndarray:
     """A part of the picture, float32 (h, w, 3), without the step at the border of holes: what the ring just outside is lighter
-    than the one just inside, on average along the border, is added inside, and less and less of it further in."""
+    than the one just inside, on average along the border, is added inside, and less and less of it further in.
+    """
     view = _grown(part, 2 * REACH, missing.shape)
     hole, pixels = missing[view.slices], picture[view.slices].astype(np.float32)
     own = Box(*(edge - first for edge, first in zip(part, view[:2] * 2, strict=True))).slices

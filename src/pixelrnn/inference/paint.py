@@ -88,8 +88,9 @@ def squared(mask: np.ndarray) -> np.ndarray:
 
 
 def _tinted(picture: np.ndarray, mask: np.ndarray, paint: np.ndarray, outside: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """bool (H, W), which pixels within 2 of the `mask` hold some of the colour of coloured `paint`, beside what is further
-    `outside`."""
+    """Bool (H, W), which pixels within 2 of the `mask` hold some of the colour of coloured `paint`, beside what is further
+    `outside`.
+    """
     ring = dilate(mask, 2) & ~mask & known & (np.ptp(paint, axis=2) > COLOURED)
     found = np.zeros_like(mask)
     step, way = (part[ring] - outside[ring] for part in (picture, paint))
@@ -114,7 +115,7 @@ def _exact_colours(picture: np.ndarray, within: np.ndarray, edge: np.ndarray) ->
 
 
 def _is_one_of(pixels: np.ndarray, colours: np.ndarray) -> np.ndarray:
-    """bool (...): which of `pixels` (..., 3) have one of `colours` (N, 3)."""
+    """Bool (...): which of `pixels` (..., 3) have one of `colours` (N, 3)."""
     found = np.zeros(pixels.shape[:-1], bool)
     for colour in colours:
         found |= (pixels == colour).all(axis=-1)

@@ -65,7 +65,7 @@ def _scaled(side: int, over: int, under: int) -> int:
 
 
 def _resized(planes: torch.Tensor, height: int, width: int) -> torch.Tensor:
-    """planes (1, C, H, W) at another size, bilinearly and antialiased as Pillow does it, which no exporter knows."""
+    """Planes (1, C, H, W) at another size, bilinearly and antialiased as Pillow does it, which no exporter knows."""
     return _weights(planes.size(2), height) @ planes @ _weights(planes.size(3), width).t()
 
 
@@ -80,7 +80,8 @@ def _weights(side: int, size: int) -> torch.Tensor:
 
 class Pipeline(nn.Module):
     """A network that finds and one that fills, on image uint8 (H, W, 3) and mask uint8 (H, W), not 0 where missing, and 0
-    everywhere where that is to be found: the picture, uint8 (H, W, 3), and what was missing, uint8 (H, W), 255 there."""
+    everywhere where that is to be found: the picture, uint8 (H, W, 3), and what was missing, uint8 (H, W), 255 there.
+    """
 
     # a script knows no other constants
     grain: Final[int]

@@ -34,7 +34,8 @@ def reduced(picture: np.ndarray, missing: np.ndarray, cell: int) -> tuple[np.nda
 
 def coarse_std(std: np.ndarray, cell: int) -> np.ndarray:
     """The square root of the mean standard deviation of each cell of `std` float32 (H, W), 0 where known: float32 (h, w) in
-    [0, 1], on whose scale small ones are apart."""
+    [0, 1], on whose scale small ones are apart.
+    """
     height, width = std.shape
     padded = np.pad(std, ((0, -height % cell), (0, -width % cell)))
     means: np.ndarray = padded.reshape(padded.shape[0] // cell, cell, -1, cell).mean(axis=(1, 3))
@@ -115,7 +116,8 @@ class Sampler:
         self, picture: np.ndarray, missing: np.ndarray
     ) -> Iterator[tuple[Box, "torch.Tensor", "torch.Tensor", "torch.Tensor"]]:
         """Each part around a group of holes: the picture (1, 3, h, w), what is missing (1, 1, h, w) in {0, 1}, and what is
-        expected as the model has it (1, 3 or 4, h, w)."""
+        expected as the model has it (1, 3 or 4, h, w).
+        """
         import torch
 
         expected = picture.copy()

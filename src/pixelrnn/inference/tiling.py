@@ -167,7 +167,7 @@ def at_scale(view: np.ndarray, missing: np.ndarray, scale: float) -> tuple[np.nd
 
 
 def any_of(missing: np.ndarray, factor: int) -> np.ndarray:
-    """bool (ceil(H / factor), ceil(W / factor)): where any of `factor` x `factor` pixels is missing."""
+    """Bool (ceil(H / factor), ceil(W / factor)): where any of `factor` x `factor` pixels is missing."""
     for axis in (1, 0) if factor > 1 else ():  # along rows first: that is faster
         missing = np.logical_or.reduceat(missing, np.arange(0, missing.shape[axis], factor), axis=axis)
     return missing
@@ -255,7 +255,8 @@ def _components(missing: np.ndarray) -> list[Box]:
 
 def clusters(missing: np.ndarray, cell: int) -> Iterator[tuple[Box, np.ndarray]]:
     """The connected parts of a mask, pixels in the same or neighbouring cells of `cell` x `cell` being connected: a box around
-    each, and what is missing of it there, bool of the box's size."""
+    each, and what is missing of it there, bool of the box's size.
+    """
     left = {(int(y), int(x)) for y, x in np.argwhere(any_of(missing, cell))}
     while left:
         queue, own = deque([left.pop()]), []

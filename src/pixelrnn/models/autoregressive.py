@@ -186,7 +186,8 @@ class Autoregressive(nn.Module):
         self, image: torch.Tensor, mask: torch.Tensor | None = None, guess: torch.Tensor | None = None
     ) -> torch.Tensor:
         """Nats (B,) of the missing pixels of `image` given the known ones; `image` shows the missing ones, too, and is rounded
-        to levels there. 0 where nothing is missing. guess: as in `condition`."""
+        to levels there. 0 where nothing is missing. guess: as in `condition`.
+        """
         levels = self.config.levels - 1
         missing = torch.ones_like(image[:, 0]).bool() if mask is None else mask[:, 0] > 0  # (B, H, W)
         anchor = self.anchor(image, mask, guess)
@@ -292,7 +293,8 @@ class _Plain:
 
 class _Cached:
     """One position at a time: every layer keeps what later positions need of it, and each group of features is computed once,
-    as soon as the channels before it are known."""
+    as soon as the channels before it are known.
+    """
 
     def __init__(
         self, model: Autoregressive, image: torch.Tensor, condition: torch.Tensor | None, anchor: Anchor | None

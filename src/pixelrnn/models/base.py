@@ -69,7 +69,8 @@ class CompletionModel(nn.Module):
         """The occlusion alone: image (B, 3, H, W) in [0, 1] to mask_logits (B, 1, H, W), above 0 where more likely covered.
 
         seen: what evidence.evidence finds in the single pixels of a picture that was reduced, (B, 4, H, W); by default that in
-        `image`."""
+        `image`.
+        """
         raise NotImplementedError
 
     def fine_grids(self) -> list[nn.Module]:
@@ -77,7 +78,7 @@ class CompletionModel(nn.Module):
         raise NotImplementedError
 
     def forward(self, image: torch.Tensor, mask: torch.Tensor | None = None, guide: torch.Tensor | None = None) -> Prediction:
-        """image (B, 3, H, W) in [0, 1]; mask (B, 1, H, W) in {0, 1}, 1 where missing; without it, what the model detects, which
+        """Image (B, 3, H, W) in [0, 1]; mask (B, 1, H, W) in {0, 1}, 1 where missing; without it, what the model detects, which
         is not asked where there is one.
 
         guide (B, 3, h, w) in [0, 1], any size, best 32 to 64 a side: the whole picture, coarsely. What it shows where the

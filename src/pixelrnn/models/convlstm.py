@@ -100,7 +100,8 @@ def walk(
 
 def scan(cell: nn.Module, steps: torch.Tensor, state: State | None = None) -> tuple[torch.Tensor, State]:
     """A ConvLSTM cell over the sequence `steps` (T, B, channels, H, W), T at least 1, from `state`, zeros by default: the
-    hidden state of every step (T, B, hidden, H, W), and the state after the last."""
+    hidden state of every step (T, B, hidden, H, W), and the state after the last.
+    """
     # traced, a Python loop would unroll to the example's length; scripted, it becomes one ONNX Loop of any length
     over = torch.jit.script(walk) if torch.jit.is_tracing() else walk
     before = state or cell.initial_state(steps[0])  # type: ignore[operator]
@@ -131,7 +132,8 @@ class ConvLSTM(nn.Module):
 
     def forward(self, x: torch.Tensor, states: Sequence[State | None] | None = None) -> tuple[torch.Tensor, list[State]]:
         """Sequence (T, B, channels, H, W), T at least 1, and the layers' states before it, to the last layer's hidden states
-        (T, B, hidden, H, W) and every layer's state after it."""
+        (T, B, hidden, H, W) and every layer's state after it.
+        """
         last: list[State] = []
         for cell, state in zip(self.cells, states or [None] * len(self.cells), strict=True):
             x, state = scan(cell, x, state)

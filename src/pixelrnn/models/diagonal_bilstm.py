@@ -34,7 +34,8 @@ def unskew(diagonals: torch.Tensor, width: int) -> torch.Tensor:
 
 class DiagonalBlock(nn.Module):
     """Per direction, 1 x 1 input-to-state with mask B and 2 x 1 state-to-state over diagonals; their sum by 1 x 1 to 2 h
-    features, added to the input."""
+    features, added to the input.
+    """
 
     def __init__(self, config: AutoregressiveConfig) -> None:
         super().__init__()

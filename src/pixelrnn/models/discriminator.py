@@ -89,7 +89,8 @@ class ProjectedDiscriminator(nn.Module):
 
 def hinge_loss(real: DiscriminatorOutput, filled: DiscriminatorOutput, mask: torch.Tensor) -> torch.Tensor:
     """What a discriminator minimises (Lim and Ye 2017), over the cells that the missing pixels of `mask` (B, 1, H, W) lie
-    in, of the real pictures as well as of the filled, so that neither place nor shape gives the answer away; a scalar."""
+    in, of the real pictures as well as of the filled, so that neither place nor shape gives the answer away; a scalar.
+    """
     losses = [
         _over_hole(F.relu(1 - true.float()) + F.relu(1 + false.float()), mask)
         for true, false in zip(real.scores, filled.scores, strict=True)
@@ -104,7 +105,8 @@ def adversarial_loss(filled: DiscriminatorOutput, mask: torch.Tensor) -> torch.T
 
 def feature_matching_loss(real: DiscriminatorOutput, filled: DiscriminatorOutput, mask: torch.Tensor) -> torch.Tensor:
     """Mean absolute difference, over the hole's cells, between a discriminator's features of the truth and of the filled
-    picture, in units of the truth's mean absolute feature (Wang et al. 2018, "pix2pixHD", equation 4); a scalar."""
+    picture, in units of the truth's mean absolute feature (Wang et al. 2018, "pix2pixHD", equation 4); a scalar.
+    """
     losses = []
     for true, false in zip(real.features, filled.features, strict=True):
         true, false = true.detach().float(), false.float()

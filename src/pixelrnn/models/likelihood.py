@@ -21,7 +21,8 @@ class Likelihood(Protocol):
 
     def sample(self, parameters: torch.Tensor, noise: torch.Tensor, temperature: float) -> torch.Tensor:
         """Levels int64 (...) from `parameters` (..., P) and uniform `noise` (..., P) in (0, 1). Below a temperature of 1,
-        likely levels become likelier."""
+        likely levels become likelier.
+        """
         ...
 
 

@@ -100,7 +100,8 @@ class ConvCache:
 
     def __call__(self, x: torch.Tensor, start: int, part: Part) -> torch.Tensor:
         """Take in the features `part` from column `start` on, and give the same part of the output there. With mask B a part
-        knows those before it and itself, so they must have come."""
+        knows those before it and itself, so they must have come.
+        """
         self.write(x, start, part)
         return self.read(start, start + x.shape[1], part)
 

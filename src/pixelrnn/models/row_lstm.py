@@ -15,7 +15,8 @@ from .registry import register
 
 def lstm(gates: torch.Tensor, cell: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """One LSTM step (paper, equation 3): output, forget, input and content gates before their functions (..., 4 h) and the cell
-    (..., h) to the new state and cell."""
+    (..., h) to the new state and cell.
+    """
     output, forget, enter = torch.sigmoid(gates[..., : 3 * cell.shape[-1]]).chunk(3, dim=-1)
     cell = forget * cell + enter * torch.tanh(gates[..., 3 * cell.shape[-1] :])
     return output * torch.tanh(cell), cell

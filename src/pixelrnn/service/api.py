@@ -37,7 +37,8 @@ def create_app(engine: Engine) -> Guard:
 @router.post("/v1/complete", response_class=Response, **COMPLETE)
 async def complete(request: Request) -> Response:
     """Complete one picture; without a mask, what is missing is found. The picture comes back, or JSON with all that is known of
-    it: ask for it by the Accept header or by `response`."""
+    it: ask for it by the Accept header or by `response`.
+    """
     engine = _guard(request).engine
     asked = await asyncio.to_thread(check, Complete, await _fields(request))  # base64 of many MB takes its time
     wanted = asked.response or _accepted(request)
@@ -114,7 +115,8 @@ async def _fields(request: Request) -> dict[str, Any] | bytes:
 
 async def _in_turn(request: Request, engine: Engine, work: Callable[[Job], Answer]) -> Response:
     """The answer of `work`, once it had its turn. It is left where the client has gone, or waits too long. Raises
-    HTTPException and what `work` raises."""
+    HTTPException and what `work` raises.
+    """
     busy = {"Retry-After": str(engine.wait())}
     try:
         job = engine.queue.submit(work)

@@ -140,7 +140,7 @@ class Engine:
         return read_picture(data, self.settings.max_pixels)
 
     def _mask(self, asked: Complete, shape: tuple[int, ...]) -> np.ndarray | None:
-        """bool of `shape`, (H, W), of what is missing; None where it is to be found."""
+        """Bool of `shape`, (H, W), of what is missing; None where it is to be found."""
         if asked.mask is None:
             return None
         file = io.BytesIO(asked.mask)

@@ -29,7 +29,8 @@ class Settings:
 
 def offered(named: Sequence[str]) -> dict[str, Path]:
     """The weights `named`, bundled names or paths, by bundled name or by the file's name without its suffix, then the other
-    bundled ones. Raises PixelRNNError for what is not there, and for two of one name."""
+    bundled ones. Raises PixelRNNError for what is not there, and for two of one name.
+    """
     bundled = bundled_weights()
     names = [name if name in bundled else Path(name).stem for name in dict.fromkeys(named)]
     if twice := [name for name, count in Counter(names).items() if count > 1]:

@@ -84,7 +84,8 @@ class StopNotFinite(Callback):
 
 class ValidationPace(Callback):
     """Validates at the end of an epoch only where so many minutes have passed since the last time, and at the end of the run:
-    epochs of a few pictures last seconds."""
+    epochs of a few pictures last seconds.
+    """
 
     def __init__(self, minutes: float, timer: Timer) -> None:
         self.seconds, self.timer, self.last = 60 * minutes, timer, -float("inf")
@@ -108,7 +109,8 @@ class ValidationPace(Callback):
 
 class StreamPlace(Callback):
     """Keeps in each checkpoint how far a stream was read, and goes on there: Lightning itself does so for a run that was
-    stopped within an epoch alone."""
+    stopped within an epoch alone.
+    """
 
     def __init__(self, batches: EndlessBatches) -> None:
         self.batches = batches

@@ -100,7 +100,8 @@ class CompletionModule(RecipeModule):
 
     def guide(self, target: torch.Tensor) -> tuple[torch.Tensor | None, torch.Tensor | None]:
         """The truth (B, 3, H, W) reduced to an eighth to a half of its side, with noise, and which pictures get it, bool (B,);
-        nothing where the recipe has no guide."""
+        nothing where the recipe has no guide.
+        """
         if not self.recipe.guide_prob:
             return None, None
         generator = torch.Generator().manual_seed(self.recipe.seed + self.global_step)

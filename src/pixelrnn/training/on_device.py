@@ -126,7 +126,8 @@ def _share(source: Source) -> None:
 
 def _squares(indices: Sequence[int], size: int, crop_scale: float) -> list[np.ndarray]:
     """Of each photograph as `read_fitting` gives it the central square, or one at either end where it is long, of as many
-    pixels a side as `crop_scale` allows, or of `size` where it has fewer."""
+    pixels a side as `crop_scale` allows, or of `size` where it has fewer.
+    """
     views = []
     for index in indices:
         image = read_fitting(_shared[0].open(index), size, crop_scale)
@@ -140,7 +141,7 @@ def _squares(indices: Sequence[int], size: int, crop_scale: float) -> list[np.nd
 
 
 def _masks(job: tuple[int, int, int, int, str]) -> np.ndarray:
-    """bool (count, size, size): a quarter squares, the rest of any shape; squares alone where the style says so."""
+    """Bool (count, size, size): a quarter squares, the rest of any shape; squares alone where the style says so."""
     seed, start, count, size, style = job
     rng = np.random.default_rng([seed, 11, start])
     shapes = [squares if style == "squares" or rng.random() < 0.25 else random_mask for _ in range(count)]

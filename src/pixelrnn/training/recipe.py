@@ -36,7 +36,8 @@ Decay = Annotated[float, Field(ge=0, lt=1)]
 @dataclass(frozen=True, config=ConfigDict(strict=True, allow_inf_nan=False))
 class Recipe:
     """One training run; the defaults are the described one. A recipe file is flat YAML with these keys and those of the model's
-    config. Values out of range raise pydantic's ValidationError."""
+    config. Values out of range raise pydantic's ValidationError.
+    """
 
     model: str = "optimized_pixelrnn"
     size: Annotated[int, Field(ge=11)] = 256  # side of the pictures in pixels; SSIM's window is 11
@@ -124,7 +125,8 @@ _Loader.add_implicit_resolver(
 
 def read_values(path: Path | None, overrides: Sequence[str] = ()) -> dict[str, Any]:
     """What a YAML file (None: nothing) and `key=value` overrides say, unchecked. An override of `epochs` takes the place of the
-    file's `minutes`, and the other way round. Raises PixelRNNError for a missing or malformed file or override."""
+    file's `minutes`, and the other way round. Raises PixelRNNError for a missing or malformed file or override.
+    """
     values: dict[str, Any] = {}
     if path is not None:
         try:
@@ -210,13 +212,15 @@ def _check_together(recipe: Recipe, given: Mapping[str, Any]) -> None:
 
 def read_recipe(path: Path | None, overrides: Sequence[str] = ()) -> tuple[Recipe, dict[str, Any]]:
     """The recipe of a YAML file (None: the described run) with `key=value` overrides, and its options for the model. Raises
-    what read_values and make_recipe raise."""
+    what read_values and make_recipe raise.
+    """
     return make_recipe(read_values(path, overrides))
 
 
 def continued(saved: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
     """The values of a run that goes on: its own, but for those of `given` that may change. Raises PixelRNNError that names the
-    others."""
+    others.
+    """
     defaults = asdict(Recipe())
     values = migrate(saved)
     for key, value in migrate(given).items():
