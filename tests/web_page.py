@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import threading
+from base64 import b64decode
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -96,10 +97,7 @@ class Guest:
 
     def marked(self) -> np.ndarray:
         """bool (H, W), what is marked as missing."""
-        script = "(canvas) => canvas.toDataURL()"
-        from base64 import b64decode
-
-        url = self.page.locator("#tint").evaluate(script)
+        url = self.page.locator("#tint").evaluate("(canvas) => canvas.toDataURL()")
         return np.asarray(decode(b64decode(url.partition(",")[2]))[..., 3] > 0)
 
     def place(self, x: float, y: float) -> tuple[float, float]:

@@ -115,7 +115,9 @@ function wireAll() {
     mark({ image: marks.image(missing) });
     tell("The mask is read. Press Complete.");
   }));
-  get("example").addEventListener("click", async () => open(new File([await (await fetch("example.jpg")).blob()], "example.jpg")));
+  get("example").addEventListener("click", () => work("Opening the example …", async () => {
+    await open(new File([await (await fetch("example.jpg")).blob()], "example.jpg"));
+  }));
   get("complete").addEventListener("click", () => work("Filling it in …", complete));
   get("download").addEventListener("click", () => work("Writing the PNG …", async () => { await download(); tell("The PNG is downloaded."); }));
   get("undo").addEventListener("click", () => { marks.undo(); refresh(); });

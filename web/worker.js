@@ -3,7 +3,7 @@
 import * as ort from "./ort/ort.wasm.min.mjs";
 import { find } from "./find.js";
 import { any, cut, either, places } from "./masks.js";
-import { enlarged, groups, surroundings } from "./parts.js";
+import { enlarged, parts } from "./parts.js";
 
 const MEGABYTES = 50, MEGAPIXELS = 24;
 
@@ -86,14 +86,14 @@ const tasks = {
 
   // the photograph with what is missing filled in: { rgba, milliseconds }
   async complete({ missing }) {
-    const start = performance.now(), { width, height } = picture, rgba = picture.rgba.slice(), boxes = groups(missing, width, height, await known);
-    for (const [number, box] of boxes.entries()) {
-      if (boxes.length > 1) say(`Completing ${number + 1} of ${boxes.length} …`);
-      const part = surroundings(box, width, height, await known), [top, left, bottom, right] = part, hole = cut(missing, width, part);
-      const filled = await run(cut(picture.rgba, width, part, 4), right - left, bottom - top, hole);
+    const start = performance.now(), { width, height } = picture, rgba = picture.rgba.slice(), each = parts(missing, width, height, (await known).tiling);
+    for (const [number, { box, part }] of each.entries()) {
+      if (each.length > 1) say(`Filling in ${number + 1} of ${each.length} …`);
+      const [top, left, bottom, right] = part, hole = cut(missing, width, part);
+      const filled = await run(cut(rgba, width, part, 4), right - left, bottom - top, hole);
       for (const i of places(hole)) {
-        const at = 4 * ((Math.floor(i / (right - left)) + top) * width + (i % (right - left)) + left);
-        rgba.set(filled.picture.subarray(3 * i, 3 * i + 3), at);
+        const y = Math.floor(i / (right - left)) + top, x = (i % (right - left)) + left;
+        if (y >= box[0] && x >= box[1] && y < box[2] && x < box[3]) rgba.set(filled.picture.subarray(3 * i, 3 * i + 3), 4 * (y * width + x));
       }
     }
     return { rgba, milliseconds: performance.now() - start };

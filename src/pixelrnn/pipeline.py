@@ -4,8 +4,9 @@ and paste are inside.
 It does in one pass what `tiling` does for one group of holes: the part of the picture that decides their content, at the scale
 that the network was trained for, goes through the network once. So it is the command's own answer, within TOLERANCE, where
 everything that is missing lies together and its surroundings at that scale are no larger than WORK_SIDE; elsewhere the command
-goes on in finer steps, which this does not. What it finds by itself is what the network sees, without the command's second look
-and traced outlines.
+goes on in finer steps, which this does not. What it finds by itself is all that the network sees. The command leaves what it is
+not sure of, traces outlines to the pixel, and looks again at what it found in a reduced picture; the first two are in the
+modules of the page in `web/`, which need the odds that are written out for it.
 """
 
 import copy
@@ -27,6 +28,7 @@ from .errors import PixelRNNError
 from .export import EXAMPLE, OPSET, FlaggedDetection, Look, example_inputs, simplified_without
 from .image import resize
 from .models import CompletionModel, model_config
+from .models.base import evidence
 from .tiling import GRAIN, MARGIN, WIDTH, WORK_SIDE, fill
 
 TOLERANCE = 2  # grey levels
@@ -100,10 +102,10 @@ class Pipeline(nn.Module):
         whole = image.permute(2, 0, 1).unsqueeze(0).float() / 255  # (1, 3, H, W)
         given = (mask > 0).float().unsqueeze(0).unsqueeze(0)  # (1, 1, H, W)
         told = (given.amax() > 0).view(1)
-        no_evidence = torch.cat([whole, given], dim=1)  # is not looked at: the network takes it of the image
-        logits = self.look(whole, given, no_evidence, told, torch.zeros([1], dtype=torch.bool))
-        seen = F.max_pool2d((logits > 0).float(), 5, 1, 2)  # models.base.occlusion
-        missing = torch.where(told.view(1, 1, 1, 1), given, seen)
+        seen = torch.round(evidence(whole) * 255) / 255  # in bytes, as evidence.evidence has it
+        logits = self.look(whole, given, seen, told, torch.ones([1], dtype=torch.bool))
+        found = F.max_pool2d((logits > 0).float(), 5, 1, 2)  # models.base.occlusion
+        missing = torch.where(told.view(1, 1, 1, 1), given, found)
         covered = missing[0, 0] > 0
         height, width = missing.size(2), missing.size(3)
         # where nothing is missing a corner is filled, and not shown: that is quicker than the whole, and than a branch
