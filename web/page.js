@@ -70,6 +70,7 @@ function show(bitmap) {
   marks.start(width, height);
   document.documentElement.style.setProperty("--ratio", width / height);
   get("editor").hidden = false;
+  get("intake").classList.remove("first");
   refresh();
 }
 
@@ -83,6 +84,7 @@ async function complete(isCurrent, before = "Completed") {
   result.getContext("2d").putImageData(new ImageData(rgba, result.width, result.height), 0, 0);
   tell(`Done: ${percent(share)} of the photograph was filled in, in ${(milliseconds / 1000).toFixed(1)} s. Mark more, or download it.`);
   document.body.dataset.milliseconds = milliseconds;
+  if (matchMedia("(max-width: 640px)").matches) result.scrollIntoView({ block: "center" }); // it is below what was marked
 }
 
 const percent = (share) => (share < 0.001 ? "less than 0.1%" : `${(100 * share).toFixed(share < 0.1 ? 1 : 0)}%`);
@@ -145,7 +147,7 @@ function wireAll() {
 function start() {
   if (typeof WebAssembly !== "object" || typeof OffscreenCanvas !== "function") {
     tell("This browser cannot complete pictures: it has no WebAssembly, or no OffscreenCanvas. Use a current Chrome, Edge, Firefox or Safari.", "wrong");
-    get("opener").parentElement.hidden = true;
+    get("intake").hidden = true;
     return;
   }
   worker = new Worker("worker.js", { type: "module" });
@@ -156,7 +158,12 @@ function start() {
     if (data.trouble) failed(new Error(data.trouble));
     else done(data.answer);
   });
-  worker.addEventListener("error", () => tell("The page's worker could not be loaded. Reload the page; if that does not help, its folder is not whole.", "wrong"));
+  worker.addEventListener("error", () => {
+    const trouble = new Error("The page's worker ended. Reload the page; if that does not help, its folder is not whole, or the browser is too old.");
+    waiting.forEach(({ failed }) => failed(trouble));
+    waiting.clear();
+    get("intake").hidden = true;
+  });
   wireAll();
   work("Loading the network, 37 MB the first time …", async () => {
     await ask("ready");

@@ -124,7 +124,7 @@ onmessage = ({ data: { id, task, ...given } }) => {
     try {
       postMessage({ id, answer: await tasks[task](given) });
     } catch (error) {
-      const memory = /memory|alloc|RangeError/i.test(`${error}`) ? "The browser has not enough memory for it. Give a smaller picture." : null;
+      const memory = /memory|alloc|RangeError/i.test(`${error}`) ? "The browser has not enough memory for it. Reload the page, and give a smaller picture." : null;
       postMessage({ id, trouble: error instanceof Trouble ? error.message : memory ?? `It did not work (${error?.message ?? error}). Reload the page, or use another browser.` });
     }
   });
