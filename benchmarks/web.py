@@ -1,8 +1,8 @@
 """The page of `web/` in Chromium: MB, s until it is ready, and ms to fill a box of 9% in 256 px, cold and warm.
 
-python benchmarks/web.py [RUNS]; needs Chromium and npm on the path. By one thread, then with the headers that allow more. The last
-line is one JSON object; `warm` is the median of RUNS (5), by the page's own performance.now; `difference` is the largest from the
-command, in grey levels; `known` is whether all known pixels are the same bytes.
+python benchmarks/web.py [RUNS]; needs Chromium and npm on the path. By one thread, then with the headers that allow more. The
+last line is one JSON object; `warm` is the median of RUNS (5), by the page's own performance.now; `difference` is the largest
+from the command, in grey levels; `known` is whether all known pixels are the same bytes.
 """
 
 import json
