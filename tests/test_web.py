@@ -88,7 +88,7 @@ def test_what_is_painted_over_is_found_as_the_command_finds_it(come: Come) -> No
         said = guest.give("file", path.name, path.read_bytes())
         assert said.startswith("Done: " if expected.mask.any() else "Nothing that is painted over was found."), path.name
         either = guest.marked() | expected.mask
-        assert (guest.marked() & expected.mask).sum() >= 0.99 * either.sum()
+        assert (guest.marked() & expected.mask).sum() >= 0.999 * either.sum()
         if either.any():
             found, kept = guest.download()[..., :3], kept + 1
             assert np.array_equal(found[~guest.marked()], picture[~guest.marked()])
@@ -104,7 +104,8 @@ def test_in_a_large_photograph_paint_is_found_and_nothing_else_changes(come: Com
     guest = come()
     assert guest.give("file", "large.png", encode(picture)).startswith("Done: ")
     mask = guest.marked()
-    assert (mask & expected).sum() >= 0.95 * (mask | expected).sum()
+    assert mask[300:620, 400:800].all()
+    assert (mask & expected).sum() >= 0.99 * (mask | expected).sum()
     assert np.array_equal(guest.download()[..., :3][~mask], picture[~mask])
 
 

@@ -9,7 +9,9 @@ def constants(module: object, names: str) -> dict[str, object]:
     return {name: getattr(module, name) for name in names.split()}
 
 
-found = constants(detection, "WEIGHTS LARGE FLAT ROUGH CELL MOST MOST_COVERED MOST_FLAT MARGIN POSSIBLE GROWTH DETECT_SIDE") | {
+found = constants(
+    detection, "WEIGHTS LARGE FLAT ROUGH CELL MOST MOST_COVERED MOST_FLAT MARGIN POSSIBLE GROWTH DETECT_SIDE LOOKS TRACED"
+) | {
     "tiling": constants(tiling, "GRAIN MARGIN WIDTH FEW"),
     "LEVEL": detection.LEVELS["normal"],
     "paint": constants(paint, "BAND REACH FLAT DISTINCT SMOOTH ALIKE ROUGHER COLOURED SQUARE TINT"),

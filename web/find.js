@@ -1,5 +1,5 @@
 // What is painted over, of what the network sees: regions, by their confidence, to the pixel. It is pixelrnn.detection, with its
-// names and constants, which `web/build` reads from there; without a second look at what a reduced picture shows.
+// names, and its constants, which `web/build` reads from there. A large photograph is looked at in a reduced view alone.
 import { any, both, clusters, count, cut, either, grow, map, places, shrink, without } from "./masks.js";
 import { quantile, squared, trace } from "./trace.js";
 
@@ -22,6 +22,19 @@ export function find(rgba, width, height, logits, known) {
     for (const i of places(outlined(view, near, known))) missing[(Math.floor(i / wide) + top) * width + (i % wide) + left] = 1;
   }
   return missing;
+}
+
+// a mask found in a view that was reduced by `factor`, its outlines traced in the photograph itself; where there is nothing to trace
+// they go on for what the view may have lost
+export function sharpened(rgba, width, height, mask, factor, known) {
+  const off = Math.ceil(factor), paint = { ...known.paint, BAND: known.paint.BAND + off, REACH: known.paint.REACH + 2 * off }, sharp = new Uint8Array(mask.length);
+  for (const { box } of clusters(mask, width, height, known.CELL * off)) {
+    const reach = known.LOOKS + 4 * off, [top, left] = [Math.max(0, box[0] - reach), Math.max(0, box[1] - reach)];
+    const around = [top, left, Math.min(height, box[2] + reach), Math.min(width, box[3] + reach)], wide = around[3] - left, high = around[2] - top;
+    const seen = cut(mask, width, around), traced = high * wide <= known.TRACED ? trace(cut(rgba, width, around, 4), wide, high, seen, paint) : null;
+    for (const i of places(traced ? squared(traced, wide, high, paint) : grow(seen, wide, high, off))) sharp[(Math.floor(i / wide) + top) * width + (i % wide) + left] = 1;
+  }
+  return sharp;
 }
 
 const mean = (values, at) => at.reduce((sum, i) => sum + values[i], 0) / at.length;

@@ -1,7 +1,7 @@
 // The work, apart from the page: a file to pixels, what is painted over them, and what was behind it. It is asked
 // { id, task, ... } and answers { id, answer } or { id, trouble }, and { say } in between.
 import * as ort from "./ort/ort.wasm.min.mjs";
-import { find } from "./find.js";
+import { find, sharpened } from "./find.js";
 import { any, cut, either, places } from "./masks.js";
 import { enlarged, parts } from "./parts.js";
 
@@ -45,7 +45,7 @@ function drawn(image, width, height) {
 // upright, in sRGB
 async function decoded(file) {
   if (file.size > MEGABYTES * 2 ** 20) throw new Trouble(`${file.name} has ${Math.ceil(file.size / 2 ** 20)} MB; at most ${MEGABYTES} are read. Give a smaller file.`);
-  const bitmap = await createImageBitmap(file, { premultiplyAlpha: "none" }).catch(() => null);
+  const bitmap = await createImageBitmap(file, { imageOrientation: "from-image", premultiplyAlpha: "none" }).catch(() => null);
   if (!bitmap) throw new Trouble(`${file.name} is not a picture that this browser can read. Give a JPEG, PNG or WebP.`);
   const { width, height } = bitmap;
   if (width * height > MEGAPIXELS * 1e6) throw new Trouble(`${file.name} has ${width} x ${height} pixels; at most ${MEGAPIXELS} megapixels are completed here. Give a smaller one.`);
@@ -115,7 +115,9 @@ async function painted({ width, height, rgba }, bitmap) {
   const view = factor > 1 ? drawn(bitmap, wide, high) : rgba;
   const { logits } = await run(view, wide, high, new Uint8Array(wide * high));
   const seen = find(view, wide, high, logits, constants);
-  return factor > 1 && any(seen) ? enlarged(seen, wide, high, width, height) : seen;
+  if (factor === 1 || !any(seen)) return seen;
+  say("Looking where it ends …");
+  return sharpened(rgba, width, height, enlarged(seen, wide, high, width, height), factor, constants);
 }
 
 let last = Promise.resolve(); // one after the other
