@@ -15,10 +15,10 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw
+from pixelrnn.evaluation.scores.cases import read_cases
 
 from pixelrnn import Completer
 from pixelrnn.encode import write_image
-from pixelrnn.evaluation.cases import read_cases
 from pixelrnn.inference.sampling import Sampler
 from pixelrnn.inference.tiling import bounds
 

@@ -5,6 +5,7 @@ import base64
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -267,6 +268,17 @@ def test_without_the_token_the_state_and_the_description_alone_are_told(given: s
         assert stranger.post("/v1/complete", files={"picture": photograph(0)}).status_code == 401
         assert stranger.get("/healthz").json() == stranger.get("/readyz").json() == {"status": "ok"}
         assert stranger.get("/docs").status_code == stranger.get("/openapi.json").status_code == 200
+
+
+def test_the_page_of_the_description_is_made_of_its_own_files(address: str) -> None:
+    with httpx.Client(base_url=address, timeout=PATIENCE) as stranger:
+        page = stranger.get("/docs").text
+        named = re.findall(r"""(?:src|href|url)\s*[=:]\s*["']([^"']+)["']""", page)
+        assert len(named) >= 3
+        assert all(one.startswith("/") and not one.startswith("//") for one in named)
+        assert "//" not in page.replace("// ", "")
+        assert {stranger.get(one).status_code for one in named} == {200}
+        assert stranger.get("/docs/files/%2e%2e/core.py").status_code in (401, 404)
 
 
 def test_no_path_is_ever_taken_from_a_request(client: httpx.Client, tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ def serve(
     """Serve completions over HTTP: POST /v1/complete and /v1/detect, described at /docs."""
     from importlib import import_module
 
-    for needed in ("fastapi", "uvicorn", "python_multipart", "prometheus_client"):
+    for needed in ("fastapi", "fastapi_offline", "uvicorn", "python_multipart", "prometheus_client"):
         import_module(needed)
 
     from PIL import Image

@@ -221,32 +221,48 @@ def simplified(path: Path) -> Any:
     return graph
 
 
-def _without_weights(path: Path, model: nn.Module) -> Any:
-    """The simplified graph of a file with the model's parameters, under their names in its state dict, left to whoever opens
-    it. They are inputs while it is simplified, so that nothing which depends on them is computed.
+def simplified_without(path: Path, names: Mapping[str, str]) -> tuple[Any, list[Any]]:
+    """The simplified graph of a file, and the initializers of these `names` under their new ones, left to whoever opens it.
+    They are inputs while it is simplified, so that nothing which depends on them is computed.
     """
     import onnx
 
     graph = onnx.load(path)
-    names = {f"model.{key}": key for key in model.state_dict()}
     parameters = [one for one in graph.graph.initializer if one.name in names]
     for one in parameters:
         graph.graph.initializer.remove(one)
         one.name = names[one.name]
         graph.graph.input.append(onnx.helper.make_tensor_value_info(one.name, one.data_type, one.dims))
-    for node in graph.graph.node:
-        node.input[:] = [names.get(name, name) for name in node.input]
+    _rename(graph.graph, names)
     onnx.save(graph, path)
     graph = simplified(path)
+    kept = [one for one in graph.graph.input if one.name not in names.values()]
+    del graph.graph.input[:]
+    graph.graph.input.extend(kept)
+    return graph, parameters
+
+
+def _rename(graph: Any, names: Mapping[str, str]) -> None:
+    """What nodes read, those within branches included."""
+    for node in graph.node:
+        node.input[:] = [names.get(name, name) for name in node.input]
+        for attribute in node.attribute:
+            _rename(attribute.g, names)
+
+
+def _without_weights(path: Path, model: CompletionModel) -> Any:
+    """The simplified graph of a file with the model's parameters, under their names in its state dict, left to whoever opens
+    it.
+    """
+    import onnx
+
+    graph, parameters = simplified_without(path, {f"model.{key}": key for key in model.state_dict()})
     for one in parameters:
         one.ClearField("raw_data")
         one.data_location = one.EXTERNAL
         one.external_data.add(key="location", value="weights")
     _multiply_transposed(graph.graph)
     graph.opset_import.append(onnx.helper.make_opsetid("com.microsoft", 1))
-    kept = [one for one in graph.graph.input if one.name not in names.values()]
-    del graph.graph.input[:]
-    graph.graph.input.extend(kept)
     graph.graph.initializer.extend(parameters)
     return graph
 

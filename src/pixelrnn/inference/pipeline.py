@@ -4,8 +4,9 @@ and paste are inside.
 It does in one pass what `tiling` does for one group of holes: the part of the picture that decides their content, at the scale
 that the network was trained for, goes through the network once. So it is the command's own answer, within TOLERANCE, where
 everything that is missing lies together and its surroundings at that scale are no larger than WORK_SIDE; elsewhere the command
-goes on in finer steps, which this does not. What it finds by itself is what the network sees, without the command's second look
-and traced outlines.
+goes on in finer steps, which this does not. What it finds by itself is all that the network sees. The command leaves what it is
+not sure of, traces outlines to the pixel, and looks again at what it found in a reduced picture; the first two are in the
+modules of the page in `web/`, which need the odds that are written out for it.
 """
 
 import copy
@@ -25,8 +26,9 @@ from ..encode import write_atomically
 from ..errors import PixelRNNError
 from ..image import resize
 from ..models import CompletionModel, model_config
+from ..models.base import evidence
 from .backends import SEAL, Output, open_session, seal
-from .export import EXAMPLE, OPSET, OptionalDetector, SwitchedDetection, example_inputs, simplified
+from .export import EXAMPLE, OPSET, OptionalDetector, SwitchedDetection, example_inputs, simplified_without
 from .tiling import GRAIN, MARGIN, WIDTH, WORK_SIDE, fill
 
 TOLERANCE = 2  # grey levels
@@ -36,7 +38,7 @@ CHECKED = (  # height, width, and the hole's top, left, bottom and right
     (256, 300, (20, 30, 240, 260)),
     (64, 64, (10, 10, 11, 60)),
 )
-AXES = {name: {0: "height", 1: "width"} for name in ("image", "mask", "picture", "missing")}
+AXES = {name: {0: "height", 1: "width"} for name in ("image", "mask", "picture", "missing", "logits")}
 
 
 def _span(start: int, end: int, side: int, margin: int, grain: int) -> tuple[int, int]:
@@ -80,7 +82,8 @@ def _weights(side: int, size: int) -> torch.Tensor:
 
 class Pipeline(nn.Module):
     """A network that finds and one that fills, on image uint8 (H, W, 3) and mask uint8 (H, W), not 0 where missing, and 0
-    everywhere where that is to be found: the picture, uint8 (H, W, 3), and what was missing, uint8 (H, W), 255 there.
+    everywhere where that is to be found: the picture, uint8 (H, W, 3); what was missing, uint8 (H, W), 255 there; and the
+    odds by which it was found, float32 (H, W), logits, 0 with a mask. Where nothing is missing the picture is the image.
     """
 
     # a script knows no other constants
@@ -96,15 +99,19 @@ class Pipeline(nn.Module):
         self.grain, self.work_side, self.width = GRAIN, WORK_SIDE, WIDTH
         self.margin, self.share = MARGIN[0], round(1 / MARGIN[1])
 
-    def forward(self, image: torch.Tensor, mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def forward(self, image: torch.Tensor, mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         whole = image.permute(2, 0, 1).unsqueeze(0).float() / 255  # (1, 3, H, W)
         given = (mask > 0).float().unsqueeze(0).unsqueeze(0)  # (1, 1, H, W)
         told = (given.amax() > 0).view(1)
-        no_evidence = torch.cat([whole, given], dim=1)  # is not looked at: the network takes it of the image
-        logits = self.look(whole, given, no_evidence, told, torch.zeros([1], dtype=torch.bool))
-        seen = F.max_pool2d((logits > 0).float(), 5, 1, 2)  # models.base.occlusion
-        missing = torch.where(told.view(1, 1, 1, 1), given, seen)
+        seen = torch.round(evidence(whole) * 255) / 255  # in bytes, as evidence.evidence has it
+        logits = self.look(whole, given, seen, told, torch.ones([1], dtype=torch.bool))
+        found = F.max_pool2d((logits > 0).float(), 5, 1, 2)  # models.base.occlusion
+        missing = torch.where(told.view(1, 1, 1, 1), given, found)
+        covered = missing[0, 0] > 0
         height, width = missing.size(2), missing.size(3)
+        # where nothing is missing a corner is filled, and not shown: that is quicker than the whole, and than a branch
+        corner = F.pad(torch.ones([1, 1, 1, 1]), [0, width - 1, 0, height - 1])
+        missing = torch.maximum(missing, corner * (1 - missing.amax()))
         rows, columns = missing.amax(dim=[0, 1, 3]), missing.amax(dim=[0, 1, 2])
         top, left = int(rows.argmax()), int(columns.argmax())
         bottom, right = height - int(rows.flip(0).argmax()), width - int(columns.flip(0).argmax())
@@ -135,9 +142,8 @@ class Pipeline(nn.Module):
         if over < under:
             filled = torch.round(_resized(filled, bottom - top, right - left))
         filled = F.pad(filled, [left, width - right, top, height - bottom])
-        covered = missing[0, 0] > 0
         picture = torch.where(covered.unsqueeze(2), filled[0].permute(1, 2, 0).to(torch.uint8), image)
-        return picture, covered.to(torch.uint8) * 255
+        return picture, covered.to(torch.uint8) * 255, logits[0, 0]
 
 
 class _Filling(nn.Module):
@@ -155,7 +161,8 @@ class _Filling(nn.Module):
 def export_pipeline(model: nn.Module, path: Path, metadata: Mapping[str, str] | None = None) -> None:
     """Write a Pipeline as an ONNX file, whole or not at all, that ONNX Runtime was seen to run as the command completes.
 
-    Inputs: image uint8 (H, W, 3), mask uint8 (H, W). Outputs: picture uint8 (H, W, 3), missing uint8 (H, W), as Pipeline says.
+    Inputs: image uint8 (H, W, 3), mask uint8 (H, W). Outputs: picture uint8 (H, W, 3), missing uint8 (H, W),
+    logits float32 (H, W), as Pipeline says.
     Raises PixelRNNError for a model that does not find and fill, without onnx, and where an answer differs by more than
     TOLERANCE.
     """
@@ -184,11 +191,12 @@ def export_pipeline(model: nn.Module, path: Path, metadata: Mapping[str, str] | 
                 str(temporary),
                 dynamo=False,
                 opset_version=OPSET,
+                do_constant_folding=False,  # of weights: what is computed from them takes more bits
                 input_names=["image", "mask"],
-                output_names=["picture", "missing"],
+                output_names=["picture", "missing", "logits"],
                 dynamic_axes=AXES,
             )
-        written = simplified(temporary)
+        written = _halved(temporary)
         told = {"pipeline": str(model.name), "config": json.dumps(model_config(model))}
         told |= {"pixelrnn": version("pixelrnn"), **(metadata or {}), "checksum": SEAL.decode() + "0" * 64}
         onnx.helper.set_model_props(written, told)
@@ -196,6 +204,29 @@ def export_pipeline(model: nn.Module, path: Path, metadata: Mapping[str, str] | 
         _check(model, open_session(temporary))
 
     write_atomically(path, write)
+
+
+def _halved(path: Path) -> Any:
+    """The simplified graph of a file, its weights as float16 where that loses nothing, as it does not for the bundled ones.
+    ONNX Runtime casts them back once, as it opens the file.
+    """
+    import onnx
+
+    weights = {one.name: f"{one.name}.weight" for one in onnx.load(path).graph.initializer if one.data_type == one.FLOAT}
+    graph, parameters = simplified_without(path, weights)
+    casts = []
+    for one in parameters:
+        values = onnx.numpy_helper.to_array(one)
+        with np.errstate(over="ignore"):
+            half = values.astype(np.float16)
+        if np.array_equal(half.astype(np.float32), values):
+            casts.append(onnx.helper.make_node("Cast", [f"{one.name}.half"], [one.name], to=one.FLOAT))
+            one = onnx.numpy_helper.from_array(half, f"{one.name}.half")
+        graph.graph.initializer.append(one)
+    nodes = [*casts, *graph.graph.node]
+    del graph.graph.node[:]
+    graph.graph.node.extend(nodes)
+    return graph
 
 
 def _case(height: int, width: int, hole: tuple[int, int, int, int]) -> tuple[np.ndarray, np.ndarray]:
@@ -219,7 +250,7 @@ def _check(model: CompletionModel, session: Any) -> None:
         image, mask = _case(*case)
         expected = image.copy()
         fill(network, expected, mask > 0)
-        picture, missing = session.run(None, {"image": image, "mask": mask})
+        picture, missing, _ = session.run(None, {"image": image, "mask": mask})
         worst = int(np.abs(picture.astype(int) - expected).max())
         if worst > TOLERANCE or not np.array_equal(missing, mask):
             raise PixelRNNError(

@@ -60,8 +60,7 @@ class Sampler:
             raise PixelRNNError(f"{weights}: {loaded.name} draws no samples. Give weights of pixelcnn or another PixelRNN.")
         self.name = loaded.name
         self.model: Any = loaded.model  # an Autoregressive, which cannot be named without torch
-        config: Any = model_config(loaded.model)
-        self.cell: int = config.cell  # pixels a side, at the scale at which a hole is filled first
+        self.cell: int = model_config(loaded.model)["cell"]  # pixels a side, at the scale at which a hole is filled first
         self.expected = expected or open_backend(EXPECTED)
 
     def __call__(

@@ -5,8 +5,9 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote
 
-from fastapi import APIRouter, FastAPI, HTTPException, Request, Response
+from fastapi import APIRouter, HTTPException, Request, Response
 from fastapi.responses import JSONResponse
+from fastapi_offline import FastAPIOffline
 from starlette.datastructures import UploadFile
 
 from .. import __version__
@@ -14,7 +15,7 @@ from ..errors import PixelRNNError
 from ..queue import Job, QueueFull
 from .describe import COMPLETE, DETECT, MODELS, describe
 from .engine import Answer, Engine
-from .guard import Guard
+from .guard import PAGE, Guard
 from .messages import Complete, Detect, check
 from .metrics import Metrics
 
@@ -23,7 +24,10 @@ router = APIRouter()
 
 def create_app(engine: Engine) -> Guard:
     """The ASGI application."""
-    app = FastAPI(title="pixelrnn", version=__version__, redoc_url=None)
+    # its /docs asks no other host, as FastAPI's own does for scripts, and Swagger's for whether a description is valid
+    app = FastAPIOffline(
+        title="pixelrnn", version=__version__, redoc_url=None, static_url=PAGE, swagger_ui_parameters={"validatorUrl": None}
+    )
     app.include_router(router)
     metrics = Metrics()
     app.state.guard = guard = Guard(app, engine, metrics)

@@ -13,6 +13,7 @@ from .engine import Engine
 from .metrics import Metrics
 
 WORK = ("/v1/complete", "/v1/detect")
+PAGE = "/docs/files"  # what the page of the description is made of
 OPEN = ("/healthz", "/readyz", "/docs", "/openapi.json")  # without a token
 PATHS = (*WORK, *OPEN, "/v1/models", "/metrics")
 LINGER = 5.0  # s in which the rest of a refused body is taken, since clients read no answer before they have sent all
@@ -54,7 +55,7 @@ class Guard:
     def _refused(self, scope: Scope, work: bool) -> JSONResponse | None:
         """Why it is not let through."""
         settings, headers = self.engine.settings, Headers(scope=scope)
-        if settings.token is not None and scope["path"] not in OPEN and not _has(headers, settings.token):
+        if settings.token is not None and not _is_open(scope["path"]) and not _has(headers, settings.token):
             return _says(401, "a token is needed: send the header Authorization: Bearer TOKEN.", {"WWW-Authenticate": "Bearer"})
         if work and self.ending:
             return _says(503, "the service is stopping. Try again later.", {"Retry-After": "5", "Connection": "close"})
@@ -94,6 +95,10 @@ class Guard:
                     more = message.get("more_body", False)
         except TimeoutError:
             return
+
+
+def _is_open(path: str) -> bool:
+    return path in OPEN or path.startswith(f"{PAGE}/")
 
 
 def _has(headers: Headers, token: str) -> bool:

@@ -1,0 +1,17 @@
+"""What the page's modules take from pixelrnn, as JSON: python web/constants.py"""
+
+import json
+
+from pixelrnn.inference import detection, paint, tiling
+
+REGIONS = "WEIGHTS LARGE FLAT ROUGH CELL MOST MOST_COVERED MOST_FLAT MARGIN POSSIBLE GROWTH DETECT_SIDE LOOKS TRACED"
+OUTLINES = "BAND REACH FLAT DISTINCT SMOOTH ALIKE ROUGHER COLOURED SQUARE TINT"
+PARTS = "GRAIN MARGIN WIDTH FEW"
+
+
+def constants(module: object, names: str) -> dict[str, object]:
+    return {name: getattr(module, name) for name in names.split()}
+
+
+found = {**constants(detection, REGIONS), "LEVEL": detection.LEVELS["normal"]}
+print(json.dumps({**found, "paint": constants(paint, OUTLINES), "tiling": constants(tiling, PARTS)}))
