@@ -14,21 +14,21 @@ from ..errors import PixelRNNError
 from ..image import dilate
 
 
-def _opencv(cv2: Any, image: np.ndarray, hole: np.ndarray, flag: str) -> np.ndarray:
-    return np.asarray(cv2.inpaint(image, hole.astype(np.uint8) * 255, 5, getattr(cv2, flag)))
+def _opencv(cv2: Any, image: np.ndarray, mask: np.ndarray, flag: str) -> np.ndarray:
+    return np.asarray(cv2.inpaint(image, mask.astype(np.uint8) * 255, 5, getattr(cv2, flag)))
 
 
-def _biharmonic(restoration: Any, image: np.ndarray, hole: np.ndarray) -> np.ndarray:
-    filled = restoration.inpaint_biharmonic(image / 255.0, hole, channel_axis=-1)
+def _biharmonic(restoration: Any, image: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    filled = restoration.inpaint_biharmonic(image / 255.0, mask, channel_axis=-1)
     return np.rint(np.clip(filled, 0, 1) * 255).astype(np.uint8)
 
 
-def _patchmatch(patchmatch: Any, image: np.ndarray, hole: np.ndarray) -> np.ndarray:
+def _patchmatch(patchmatch: Any, image: np.ndarray, mask: np.ndarray) -> np.ndarray:
     patchmatch.set_random_seed(0)  # the library's own state, which every call starts from
-    return np.asarray(patchmatch.inpaint(image, hole, patch_size=3))  # 3 is the radius
+    return np.asarray(patchmatch.inpaint(image, mask, patch_size=3))  # 3 is the radius
 
 
-# name: the module it needs, the library's title, and the call (module, image, hole) -> completed
+# name: the module it needs, the library's title, and the call (module, image, mask) -> completed
 _BASELINES: dict[str, tuple[str, str, Callable[[Any, np.ndarray, np.ndarray], np.ndarray]]] = {
     "telea": ("cv2", "OpenCV", partial(_opencv, flag="INPAINT_TELEA")),
     "ns": ("cv2", "OpenCV", partial(_opencv, flag="INPAINT_NS")),
@@ -79,7 +79,7 @@ def classical(name: str) -> Callable[[np.ndarray, np.ndarray | None], np.ndarray
             # where nothing is known, the middle of the range
             colour = image[~mask].mean(0).round() if not mask.all() else 128
             return np.where(mask[..., None], colour, image).astype(np.uint8)
-        hole = dilate(mask, GROWTH)
-        return fill(module, image, mask if hole.all() else hole)
+        dilated = dilate(mask, GROWTH)
+        return fill(module, image, mask if dilated.all() else dilated)
 
     return complete

@@ -110,24 +110,24 @@ def score_case(out: np.ndarray, given: np.ndarray, target: np.ndarray, mask: np.
             f"got {given.shape} and {mask.dtype} {mask.shape}"
         )
     pasted, raw, truth = (_tensor(image) for image in (np.where(mask[..., None], out, target), out, target))
-    hole = torch.from_numpy(mask)[None, None]
+    mask_tensor = torch.from_numpy(mask)[None, None]
     known = ~dilate(mask, NEAR)
     differs = (out != given).any(-1)[known]
-    ssim, hole_ssim = _ssim(pasted, truth, hole)
+    ssim, hole_ssim = _ssim(pasted, truth, mask_tensor)
     return Score(
-        hole_psnr=_psnr(pasted, truth, hole),
+        hole_psnr=_psnr(pasted, truth, mask_tensor),
         hole_ssim=hole_ssim,
-        gms=float(metrics.gms(pasted, truth, hole)),
+        gms=float(metrics.gms(pasted, truth, mask_tensor)),
         psnr=_psnr(pasted, truth),
         ssim=ssim,
         raw_psnr=_psnr(raw, truth),
-        raw_ssim=_ssim(raw, truth, hole)[0],
+        raw_ssim=_ssim(raw, truth, mask_tensor)[0],
         changed=100 * float(differs.mean()) if differs.size else np.nan,
-        energy=float(metrics.gradient_energy(pasted, hole)),
-        true_energy=float(metrics.gradient_energy(truth, hole)),
-        step=float(metrics.border_step(pasted, hole)),
-        true_step=float(metrics.border_step(truth, hole)),
-        perceptual=_perceptual(pasted.float(), truth.float(), hole),
+        energy=float(metrics.gradient_energy(pasted, mask_tensor)),
+        true_energy=float(metrics.gradient_energy(truth, mask_tensor)),
+        step=float(metrics.border_step(pasted, mask_tensor)),
+        true_step=float(metrics.border_step(truth, mask_tensor)),
+        perceptual=_perceptual(pasted.float(), truth.float(), mask_tensor),
     )
 
 
@@ -158,19 +158,19 @@ def _features() -> EfficientNetFeatures | None:
 
 
 @torch.inference_mode()
-def _perceptual(x: torch.Tensor, y: torch.Tensor, hole: torch.Tensor) -> float:
+def _perceptual(x: torch.Tensor, y: torch.Tensor, mask: torch.Tensor) -> float:
     """The distance of two images (1, 3, H, W), seen up to 64 px around the hole."""
     features = _features()
-    if features is None or not hole.any():
+    if features is None or not mask.any():
         return math.nan
     sides = []
     for axis in (3, 2):
-        places = hole.any(dim=axis).nonzero()[:, 2]
+        places = mask.any(dim=axis).nonzero()[:, 2]
         sides.append(slice(max(0, int(places.min()) - 64) // MULTIPLE * MULTIPLE, int(places.max()) + 65))
-    x, y, hole = (part[..., sides[0], sides[1]] for part in (x, y, hole.float()))
+    x, y, mask = (part[..., sides[0], sides[1]] for part in (x, y, mask.float()))
     padding = (0, -x.shape[3] % MULTIPLE, 0, -x.shape[2] % MULTIPLE)
     features_x, features_y = (features(F.pad(part, padding, mode="replicate")) for part in (x, y))
-    return float(metrics.perceptual_distance(features_x, features_y, F.pad(hole, padding)))
+    return float(metrics.perceptual_distance(features_x, features_y, F.pad(mask, padding)))
 
 
 def evaluate(

@@ -64,7 +64,7 @@ def surface(scene: Scene, number: int, position: Array, toward: Array) -> tuple[
 
 
 def _pattern(m: Material, table: Array, u: Array, v: Array) -> tuple[Array | float, Array]:
-    """Return how much of `other` shows, in [0, 1], and the brightness at `u` and `v`: in metres, in [-1, 1] for rugs and art."""
+    """Return how much of `other` shows, in [0, 1], and the brightness. `u` and `v` are metres; for rugs and art, in [-1, 1]."""
     scale = np.float32(1 / m.scale)
     cloth = 0.92 + 0.16 * _noise(table, u * 85, v * 85) if m.kind != "plain" else 0.985 + 0.03 * _noise(table, u * 7, v * 7)
     match m.kind:

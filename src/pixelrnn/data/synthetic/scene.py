@@ -1,7 +1,7 @@
 """What a scene consists of, and where rays meet it.
 
-Lengths are in metres; x points right, y away from the camera, and z up. A bundle of N vectors is a float32 array (3, N). Colours
-are linear RGB.
+Lengths are in metres; x points right, y away from the camera, and z up. A bundle of N vectors is a float32 array (3, N).
+Colours are linear RGB.
 """
 
 from __future__ import annotations
