@@ -16,7 +16,7 @@ from PIL import Image
 from ..inference.completer import Completion
 from .cases import Case
 from .environment import facts
-from .grids import Alarms, Results, grids
+from .grids import Alarms, Cell, Grid, Results, grids
 from .scores import Method, Score, score_case
 from .sheet import fit
 from .summaries import by_set
@@ -134,26 +134,15 @@ figcaption small, .note { color: var(--soft); }
 def html(
     results: Results, examples: Iterable[Example] = (), alarms: Alarms | None = None, title: str = "pixelrnn: evaluation"
 ) -> str:
-    """Write the page: the tables with intervals and notes, then the examples, embedded as JPEG."""
-    parts = []
-    for grid in grids(results, alarms):
-        bodies = []
-        for group, rows in grid.groups:
-            lines = []
-            for i, (method, cells) in enumerate(rows):
-                figures = "".join(
-                    f"<td>{f'<b>{cell.text}</b>' if cell.best else cell.text}"
-                    f"{f'<small>{cell.interval}</small>' if cell.interval else ''}</td>"
-                    for cell in cells
-                )
-                lines.append(f"<tr><td>{escape(group) if i == 0 else ''}</td><td>{escape(method)}</td>{figures}</tr>")
-            bodies.append(f"<tbody>{''.join(lines)}</tbody>")
-        head = "".join(f"<th>{escape(name)}</th>" for name in grid.head)
-        note = f'<p class="note">{escape(grid.note)}</p>' if grid.note else ""
-        parts.append(
-            f'<h2>{escape(grid.title)}</h2><div class="wide"><table><thead><tr>{head}</tr></thead>{"".join(bodies)}'
-            f"</table></div>{note}"
-        )
+    """Write the page: the tables with intervals and notes, then the examples, embedded as JPEG.
+
+    Args:
+        results: The records by method.
+        examples: What `examples` returns.
+        alarms: The false alarms by method.
+        title: The page's title, as plain text.
+    """
+    parts = [_table(grid) for grid in grids(results, alarms)]
     shown = [f'<h3>{escape(heading)}</h3><div class="row">{_figures(pictures)}</div>' for heading, pictures in examples]
     if shown:
         first = escape(next(iter(results), ""))
@@ -164,6 +153,25 @@ def html(
         + "\n".join(parts)
         + f'\n<p class="note">{escape(facts())}</p></body></html>\n'
     )
+
+
+def _table(grid: Grid) -> str:
+    head = "".join(f"<th>{escape(name)}</th>" for name in grid.head)
+    body = ""
+    for group, rows in grid.groups:
+        lines = [
+            f"<tr><td>{escape(group) if i == 0 else ''}</td><td>{escape(method)}</td>{''.join(map(_cell, cells))}</tr>"
+            for i, (method, cells) in enumerate(rows)
+        ]
+        body += f"<tbody>{''.join(lines)}</tbody>"
+    note = f'<p class="note">{escape(grid.note)}</p>' if grid.note else ""
+    table = f"<table><thead><tr>{head}</tr></thead>{body}</table>"
+    return f'<h2>{escape(grid.title)}</h2><div class="wide">{table}</div>{note}'
+
+
+def _cell(cell: Cell) -> str:
+    interval = f"<small>{cell.interval}</small>" if cell.interval else ""
+    return f"<td>{f'<b>{cell.text}</b>' if cell.best else cell.text}{interval}</td>"
 
 
 def _figures(pictures: Sequence[Picture]) -> str:
