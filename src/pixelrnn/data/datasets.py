@@ -101,7 +101,7 @@ class EpochShuffle(Sampler[int]):
         return self.count // self.world
 
     def set_epoch(self, epoch: int) -> None:
-        """Draw another order from here on."""
+        """Draw another order from now on."""
         self.epoch = epoch
 
     def __iter__(self) -> Iterator[int]:
@@ -238,7 +238,7 @@ class OccludedPhotographs(Dataset[dict[str, Any]]):
         return len(self.source)
 
     def set_epoch(self, epoch: int) -> None:
-        """Draw other crops and occlusions from here on."""
+        """Draw other crops and occlusions from now on."""
         self.epoch = epoch
 
     def __getitem__(self, index: int) -> dict[str, Any]:
@@ -281,7 +281,7 @@ class BinarisedDigits(Dataset[dict[str, Any]]):
         return len(self.digits)
 
     def set_epoch(self, epoch: int) -> None:
-        """Draw other pixels from here on."""
+        """Draw other pixels from now on."""
         self.epoch = epoch
 
     def __getitem__(self, index: int) -> dict[str, Any]:
@@ -322,7 +322,7 @@ class CoarseCases(Dataset[dict[str, Any]]):
         return len(self.cases)
 
     def set_epoch(self, epoch: int) -> None:
-        """Mirror other images from here on."""
+        """Mirror other images from now on."""
         self.epoch = epoch
 
     def __getitem__(self, index: int) -> dict[str, Any]:

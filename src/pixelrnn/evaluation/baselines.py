@@ -64,7 +64,7 @@ def classical(name: str) -> Callable[[np.ndarray, np.ndarray | None], np.ndarray
             module = importlib.import_module(package)
         except ImportError:
             raise PixelRNNError(f"{name} needs {title}, which is not installed: pip install 'pixelrnn[evaluate]'") from None
-        # built from source without its compiler it installs all the same
+        # without a compiler it is installed all the same, but cannot run
         if not getattr(module, "patchmatch_available", True):
             raise PixelRNNError(f"{name}: the compiled library of {title} does not load here. Leave {name} out.")
 

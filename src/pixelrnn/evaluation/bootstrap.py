@@ -43,7 +43,8 @@ def bootstrap(statistic: Callable[..., Any], *columns: np.ndarray) -> Estimate:
     value = float(statistic(*columns)) if counted.any() else np.nan
     if counted.sum() < 2 or np.isnan(value):
         return Estimate(value)
-    with warnings.catch_warnings(action="ignore", category=stats.DegenerateDataWarning):  # SciPy's own interval is not used
+    # the warning is about SciPy's own interval, which is not used
+    with warnings.catch_warnings(action="ignore", category=stats.DegenerateDataWarning):
         resampled = stats.bootstrap(
             columns, statistic, n_resamples=DRAWS, batch=200, paired=True, vectorized=True, method="percentile", rng=0
         )

@@ -17,7 +17,7 @@ def machine() -> dict[str, Any]:
         named = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
         cpu = named[0].split(":", 1)[1].strip() if named else cpu
     except OSError:
-        pass  # not Linux: what platform says
+        pass  # not Linux: keep what platform says
     return {"platform": platform.platform(), "cpu": cpu or None, "cpus": os.cpu_count(), "python": platform.python_version()}
 
 

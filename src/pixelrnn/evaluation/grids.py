@@ -87,8 +87,8 @@ NOTE = (
 )
 MORE = (
     "Intervals: 95% confidence over the pictures (percentile bootstrap, 2,000 draws, fixed seed; too narrow below some twenty "
-    "pictures). Raw: of the picture exactly as the method gives it. Peak: the MB by which the process's resident memory rose "
-    "during the first picture of a set, the weights, loaded before, not counted; Linux alone."
+    "pictures). Raw: of the picture exactly as the method returns it. Peak: the MB by which the process's resident memory "
+    "rose during the first picture of a set, without the weights; Linux only."
 )
 SHARPNESS_NOTE = (
     "All are 1 for the truth. Energy: mean square of the luma's differences between neighbours that are both missing; below 1 "
@@ -97,12 +97,12 @@ SHARPNESS_NOTE = (
     "1 is a seam."
 )
 DIFFERENCE_NOTE = (
-    "The first method minus the other on the same pictures, mean and 95% interval. Above zero the first is better, but for "
-    "the perceptual distance, of which less is better."
+    "The first method minus the other on the same pictures, mean and 95% interval. Above zero the first is better, "
+    "except for the perceptual distance, where lower is better."
 )
 DETECTION_NOTE = (
-    "The mask a blind method completed under against the true one; seen: before it was grown for filling. Precision leaves out "
-    "pictures in which nothing was found. False: % of the known pixels that were called missing."
+    "The mask that a blind method used against the true one; seen: the mask before it was dilated for filling. Precision "
+    "leaves out pictures in which nothing was found. False: % of the known pixels that were called missing."
 )
 CALIBRATION_NOTE = (
     "Over missing pixels, at most 4,000 drawn from each picture, colour channels apart, mask given. Within: % of the errors "
@@ -111,7 +111,7 @@ CALIBRATION_NOTE = (
     "the pictures' own. Constant: one deviation for all pixels of the set, the root mean square of the errors."
 )
 CLEAN_NOTE = (
-    "Missing: mean % of the pixels that would be redrawn, grown as for filling. Alone: pictures in which nothing was found."
+    "Missing: mean % of the pixels that would be redrawn, dilated as for filling. Alone: pictures in which nothing was found."
 )
 
 
@@ -124,7 +124,7 @@ class Cell(NamedTuple):
 
 
 class Grid(NamedTuple):
-    """A table in no format yet: each group has a name and, for each method, its name and one Cell per further column."""
+    """A table before it is formatted. Each group has a name, and per method the name and one Cell for each further column."""
 
     title: str
     head: list[str]

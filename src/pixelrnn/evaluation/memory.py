@@ -19,7 +19,7 @@ def at_rest() -> float:
 
     What was freed but kept for reuse is given back first, or the next call would seem to need nothing. That makes it slower.
     """
-    with suppress(AttributeError, OSError, TypeError):  # another C library than glibc, which alone is known to keep so much
+    with suppress(AttributeError, OSError, TypeError):  # not glibc, and no other C library is known to keep so much
         ctypes.CDLL(None).malloc_trim(0)
     try:
         (PROCESS / "clear_refs").write_text("5")  # man 5 proc: resets the peak resident set size

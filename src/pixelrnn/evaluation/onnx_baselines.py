@@ -115,7 +115,7 @@ class OnnxBaseline:
         try:
             feeds = {graph_input.name: graph_input.pack(part) for graph_input, part in zip(self.inputs, planes, strict=True)}
             output = self.session.run(None, feeds)[0]
-        except Exception as error:  # ONNX Runtime's own have no common base but this
+        except Exception as error:  # ONNX Runtime's errors have no other common base
             raise PixelRNNError(f"{self.path}: ONNX Runtime cannot run it ({str(error).splitlines()[0][:200]}).") from None
         answer = np.asarray(output, np.float64)
         answer = answer[0] if answer.ndim == 4 else answer

@@ -38,7 +38,7 @@ def tables(results: Results, alarms: Alarms | None = None) -> list[Table]:
             table.add_column(head.replace(" ", "\n"), justify="left" if i < 2 else "right", no_wrap=i != 1, overflow="fold")
         for group, rows in grid.groups:
             for i, (method, cells) in enumerate(rows):
-                # Text, for a name may hold what rich would read as markup
+                # Text: a name may hold what rich would take for markup
                 figures = [Text(cell.text, "bold" if cell.best else "") for cell in cells]
                 table.add_row(Text(group if i == 0 else ""), Text(method), *figures)
             table.add_section()

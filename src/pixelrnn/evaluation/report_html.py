@@ -23,7 +23,8 @@ from .summaries import by_set
 
 SIDE = 320  # pixels, of the images in the page
 DEEP = 0.25  # the standard deviation, in units of [0, 1], from which on the last colour of the ramp is used
-RAMP = np.array([[0, 0, 4], [87, 16, 110], [188, 55, 84], [249, 142, 9], [252, 255, 164]])  # matplotlib's inferno, five of it
+# five colours of matplotlib's inferno
+RAMP = np.array([[0, 0, 4], [87, 16, 110], [188, 55, 84], [249, 142, 9], [252, 255, 164]])
 
 
 class Picture(NamedTuple):
@@ -62,7 +63,7 @@ def examples(
     for name, group in by_set(results[next(iter(results))] if results else ()).items():
         counted = [record for record in group if not math.isnan(record.score.hole_psnr)]
         ranked = sorted(counted, key=lambda record: record.score.hole_psnr, reverse=True)
-        # a case that is two of these, where there are few, is shown once, as the first of them
+        # where there are few, one case may have several of these ranks; it is shown once, under the last one here
         labels = {len(ranked) // 2: "median", len(ranked) - 1: "worst", 0: "best"}
         for rank in sorted(labels) if ranked else ():
             case = by_name[name, ranked[rank].id]

@@ -19,7 +19,7 @@ def linear(rgb: ArrayLike) -> Array:
     return np.asarray(rgb, np.float32) ** np.float32(2.2)
 
 
-TIMBERS = ["c2996b", "d6b07a", "6e4a30", "996b52", "99918a", "402e24", "edebe3"]  # the last two are no floors
+TIMBERS = ["c2996b", "d6b07a", "6e4a30", "996b52", "99918a", "402e24", "edebe3"]  # the last two are not used for floors
 WOODS = linear([list(bytes.fromhex(timber)) for timber in TIMBERS]) / linear(255)
 PAINTED = WOODS[-1]
 # the sky's colour and radiance, the sun's colour (0: no sun) and the range of its height in radians, and the probability
