@@ -30,7 +30,7 @@ from .sources import Source, as_source
 CACHE_BYTES = 4 * 2**30  # of decoded images, in all processes together that read for one loader
 
 
-class _Pictures:
+class _ImageCache:
     """Decoded images, kept as uint8 while they fit in memory; at size x size, or with `crop_scale` as `read_fitting` reads."""
 
     def __init__(self, size: int, crop_scale: float | None = None) -> None:
@@ -126,7 +126,7 @@ class PairedDataset(Dataset[dict[str, Any]]):
     """Occluded photographs and their originals at size x size; the mask is where the two differ."""
 
     def __init__(self, pairs: Sequence[Pair], size: int = 256) -> None:
-        self.pairs, self.pictures = list(pairs), _Pictures(size)
+        self.pairs, self.pictures = list(pairs), _ImageCache(size)
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -172,9 +172,9 @@ class Occluder:
     style: str = "random"
     crop_scale: float = 1.25
 
-    def pictures(self) -> _Pictures:
+    def pictures(self) -> _ImageCache:
         """Return a reader of the photographs in the size that it takes."""
-        return _Pictures(self.size, self.crop_scale if self.augment else 1)
+        return _ImageCache(self.size, self.crop_scale if self.augment else 1)
 
     def __call__(
         self,
