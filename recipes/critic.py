@@ -28,8 +28,9 @@ from pixelrnn.data.occluders import described_square
 from pixelrnn.decode import read_image
 from pixelrnn.errors import PixelRNNError
 from pixelrnn.evaluation.baselines import CLASSICAL, classical
+from pixelrnn.evaluation.bootstrap import Estimate, estimates
 from pixelrnn.evaluation.cases import read_cases
-from pixelrnn.evaluation.scores import Estimate, Method, estimates
+from pixelrnn.evaluation.scores import Method
 from pixelrnn.folders import list_images
 from pixelrnn.image import paste_known, resize
 from pixelrnn.inference.completer import Completer

@@ -15,7 +15,8 @@ from pixelrnn.data.occluders import described_square
 from pixelrnn.data.synthetic import render_bedroom
 from pixelrnn.decode import read_image
 from pixelrnn.evaluation.baselines import classical
-from pixelrnn.evaluation.scores import mask_iou, score_case
+from pixelrnn.evaluation.detection import mask_iou
+from pixelrnn.evaluation.scores import score_case
 from pixelrnn.image import resize
 from pixelrnn.inference.backends import open_backend
 from pixelrnn.weights import DETECT, EXPECTED, FILL, SHARP, bundled_weights, read_tensors

@@ -24,7 +24,9 @@ def test_importing_pixelrnn_imports_neither_torch_nor_onnxruntime() -> None:
     assert not modules & {*HEAVY, "numpy", "PIL"}
 
 
-@pytest.mark.parametrize("module", ["image", "data.occluders", "data.synthetic", "inference.completer", "cli"])
+@pytest.mark.parametrize(
+    "module", ["image", "data.occluders", "data.synthetic", "inference.completer", "evaluation.sheet", "cli"]
+)
 def test_pictures_and_the_command_line_need_no_torch(module: str) -> None:
     assert not modules_after(f"import pixelrnn.{module}") & HEAVY
 

@@ -13,7 +13,7 @@ from conftest import draw_room
 from pixelrnn.cli import main
 from pixelrnn.encode import write_image
 from pixelrnn.errors import PixelRNNError
-from pixelrnn.evaluation.onnx_baselines import RANGES, is_onnx, onnx_peer
+from pixelrnn.evaluation.onnx_baselines import RANGES, is_onnx, onnx_baseline
 from pixelrnn.image import resize
 
 FLOAT, HALF, BYTE, BOOL = TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.UINT8, TensorProto.BOOL
@@ -139,34 +139,34 @@ SIGNATURES: dict[str, tuple[Signature, str]] = {
 @pytest.mark.parametrize("case", SIGNATURES)
 def test_a_graph_is_read_as_it_is_meant(case: str, tmp_path: Path) -> None:
     how, options = SIGNATURES[case]
-    peer = onnx_peer(f"{mean_fill(tmp_path / 'mean.onnx', how)}{options}")
+    baseline = onnx_baseline(f"{mean_fill(tmp_path / 'mean.onnx', how)}{options}")
     image, mask = holed()
-    out = peer(image, mask)
+    out = baseline(image, mask)
     assert np.array_equal(out[~mask], image[~mask])
     expected = mean_filled(image, mask)
-    assert np.abs(out.astype(int) - expected).max() <= 1, peer.told
-    assert f"mask {how.missing:g} where missing, {how.known:g} where known" in peer.told
-    assert f"output {how.output}" in peer.told
+    assert np.abs(out.astype(int) - expected).max() <= 1, baseline.reading
+    assert f"mask {how.missing:g} where missing, {how.known:g} where known" in baseline.reading
+    assert f"output {how.output}" in baseline.reading
 
 
 def test_how_it_is_read_is_told_and_whether_that_was_tried(tmp_path: Path) -> None:
-    peer = onnx_peer(str(mean_fill(tmp_path / "mean.onnx", MIGAN)))
-    assert peer.told == (
+    baseline = onnx_baseline(str(mean_fill(tmp_path / "mean.onnx", MIGAN)))
+    assert baseline.reading == (
         "mean.onnx: takes image (uint8, BCHW, any size) and mask (uint8, BCHW, any size); picture 0..255; mask 0 where "
         "missing, 255 where known (tried out); output 0..255 (tried out)"
     )
-    peer = onnx_peer(f"{mean_fill(tmp_path / 'mean.onnx', replace(LAMA, joined=True))}:output=0..255")
-    assert peer.told == (
+    baseline = onnx_baseline(f"{mean_fill(tmp_path / 'mean.onnx', replace(LAMA, joined=True))}:output=0..255")
+    assert baseline.reading == (
         "mean.onnx: takes input (float32, BCHW, 80 x 64), the mask last; picture 0..1; mask 1 where missing, 0 where known "
         "(assumed); output 0..255 (as told)"
     )
 
 
 def test_a_graph_of_a_fixed_size_sees_the_picture_resized(tmp_path: Path) -> None:
-    peer = onnx_peer(str(mean_fill(tmp_path / "mean.onnx", replace(LAMA, size=(32, 48)))))
+    baseline = onnx_baseline(str(mean_fill(tmp_path / "mean.onnx", replace(LAMA, size=(32, 48)))))
     for height, width in ((64, 80), (33, 131)):
         image, mask = holed(height, width)
-        out = peer(image, mask)
+        out = baseline(image, mask)
         assert np.array_equal(out[~mask], image[~mask])
         small, hole = resize(image, 48, 32), resize(mask, 48, 32)
         expected = resize(mean_filled(small, hole), width, height)
@@ -174,19 +174,19 @@ def test_a_graph_of_a_fixed_size_sees_the_picture_resized(tmp_path: Path) -> Non
 
 
 def test_a_graph_of_any_size_sees_whole_steps_of_eight_pixels(tmp_path: Path) -> None:
-    peer = onnx_peer(str(mean_fill(tmp_path / "mean.onnx", replace(LAMA, size=None))))
+    baseline = onnx_baseline(str(mean_fill(tmp_path / "mean.onnx", replace(LAMA, size=None))))
     image, mask = holed(61, 75)
     padded = np.pad(image, ((0, 3), (0, 5), (0, 0)), "edge")
     expected = mean_filled(padded, np.pad(mask, ((0, 3), (0, 5))))[:61, :75]
-    assert np.abs(peer(image, mask).astype(int) - expected).max() <= 1
+    assert np.abs(baseline(image, mask).astype(int) - expected).max() <= 1
 
 
 def test_nothing_missing_is_nothing_changed_and_no_mask_is_an_error(tmp_path: Path) -> None:
-    peer = onnx_peer(str(mean_fill(tmp_path / "mean.onnx", LAMA)))
+    baseline = onnx_baseline(str(mean_fill(tmp_path / "mean.onnx", LAMA)))
     image, mask = holed()
-    assert np.array_equal(peer(image, np.zeros_like(mask)), image)
+    assert np.array_equal(baseline(image, np.zeros_like(mask)), image)
     with pytest.raises(PixelRNNError, match=r"mean\.onnx cannot find the occlusion itself"):
-        peer(image, None)
+        baseline(image, None)
 
 
 def other_graph(path: Path, *inputs: tuple[str, int, list[object]], channels: int = 3) -> Path:
@@ -203,10 +203,10 @@ def other_graph(path: Path, *inputs: tuple[str, int, list[object]], channels: in
 
 def test_a_graph_that_looks_at_no_mask_is_assumed_to_take_the_usual_one(tmp_path: Path) -> None:
     path = other_graph(tmp_path / "copy.onnx", ("x", FLOAT, [1, 3, "h", "w"]), ("y", FLOAT, [1, 1, "h", "w"]))
-    peer = onnx_peer(str(path))
-    assert "mask 1 where missing, 0 where known (assumed)" in peer.told
+    baseline = onnx_baseline(str(path))
+    assert "mask 1 where missing, 0 where known (assumed)" in baseline.reading
     image, mask = holed()
-    assert np.array_equal(peer(image, mask), image)
+    assert np.array_equal(baseline(image, mask), image)
 
 
 WRONG: dict[str, tuple[list[tuple[str, int, list[object]]], str, str]] = {
@@ -226,7 +226,7 @@ def test_a_graph_or_an_option_that_is_not_understood_is_one_line(case: str, tmp_
     inputs, options, reason = WRONG[case]
     path = other_graph(tmp_path / "other.onnx", *inputs)
     with pytest.raises(PixelRNNError, match=reason) as refused:
-        onnx_peer(f"{path}{options}")
+        onnx_baseline(f"{path}{options}")
     assert "\n" not in str(refused.value)
 
 
@@ -239,7 +239,7 @@ def test_no_file_rubbish_and_an_answer_that_is_no_picture_are_one_line(tmp_path:
         (grey, r"its first output is float32 \(1, 2, 8, 8\), not one finite RGB picture"),
     ):
         with pytest.raises(PixelRNNError, match=reason) as refused:
-            onnx_peer(str(path))
+            onnx_baseline(str(path))
         assert "\n" not in str(refused.value)
 
 

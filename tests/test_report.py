@@ -1,26 +1,23 @@
-"""Tables, Markdown, JSON and sheets hold the figures and the pictures they were given."""
+"""Tables, Markdown and JSON hold the figures they were given."""
 
 import io
 import json
 import math
 import re
-import tracemalloc
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 from rich.console import Console
 
-from pixelrnn.decode import read_image
-from pixelrnn.errors import PixelRNNError
 from pixelrnn.evaluation import report
+from pixelrnn.evaluation.bootstrap import Estimate
 from pixelrnn.evaluation.calibration import Pixels
-from pixelrnn.evaluation.scores import Detection, Estimate, FalseAlarms, Record, Score
+from pixelrnn.evaluation.detection import Detection, FalseAlarms
+from pixelrnn.evaluation.grids import grids
+from pixelrnn.evaluation.scores import Record, Score
 
 NAN = float("nan")
-RED, BLUE, GREEN = (200, 30, 30), (30, 30, 200), (20, 160, 60)
 
 
 def record(set_: str, missing: float, psnr: float, ssim: float = 0.9, iou: float = NAN, id_: str = "x") -> Record:
@@ -44,10 +41,6 @@ def printed(results: dict[str, list[Record]], width: int = 120) -> str:
     return stream.getvalue()
 
 
-def plain(colour: tuple[int, int, int], height: int, width: int) -> np.ndarray:
-    return np.full((height, width, 3), colour, np.uint8)
-
-
 def test_tables_have_a_row_per_method_and_group(results: dict[str, list[Record]]) -> None:
     text = printed(results)
     lines = [re.split(r"\s{2,}", line.strip()) for line in text.splitlines()]
@@ -67,16 +60,16 @@ def test_in_a_narrow_console_names_are_folded_and_figures_are_whole() -> None:
 
 
 def test_the_best_method_of_a_group_is_marked(results: dict[str, list[Record]]) -> None:
-    by_set = report.grids(results)[0]
+    by_set = grids(results)[0]
     column = by_set.head.index("PSNR") - 2
     best = {(group, method): cells[column].best for group, rows in by_set.groups for method, cells in rows}
     assert [key for key, value in best.items() if value] == [("square", "<ours> [v1]"), ("box", "telea")]
-    alone = report.grids({"telea": results["telea"]})[0]
+    alone = grids({"telea": results["telea"]})[0]
     assert not any(cell.best for _, rows in alone.groups for _, cells in rows for cell in cells)
 
 
 def test_sharpness_is_a_table_of_its_own_in_every_form(results: dict[str, list[Record]]) -> None:
-    (grid,) = (grid for grid in report.grids(results, brief=True) if grid.title == "Sharpness")
+    (grid,) = (grid for grid in grids(results, brief=True) if grid.title == "Sharpness")
     assert [(group, [method for method, _ in rows]) for group, rows in grid.groups] == [
         ("square", list(results)), ("box", ["telea", "<ours> [v1]"])
     ]  # fmt: skip
@@ -93,7 +86,7 @@ def test_sharpness_is_a_table_of_its_own_in_every_form(results: dict[str, list[R
 
 def test_detection_is_a_table_of_the_blind_methods_alone() -> None:
     results = {"other": [record("square", 0.09, 25)], "ours (blind)": [record("square", 0.09, 26, iou=0.75)]}
-    (grid,) = (grid for grid in report.grids(results) if grid.title == "Detection")
+    (grid,) = (grid for grid in grids(results) if grid.title == "Detection")
     (_, [(method, cells)]) = grid.groups[0]
     assert method == "ours (blind)"
     assert [cell.text for cell in cells] == ["0.750", "0.800", "–", "1.50", "–", "–", "–", "–"]
@@ -109,7 +102,7 @@ def many(gain: float, pixels: bool = False) -> list[Record]:
 
 def test_the_paired_difference_is_the_first_method_minus_the_other_with_a_narrow_interval() -> None:
     results = {"ours": many(1.5), "telea": many(0)}
-    assert "Paired" not in {grid.title for grid in report.grids(results, brief=True)}
+    assert "Paired" not in {grid.title for grid in grids(results, brief=True)}
     document = report.to_json(results)["differences"]["a|b"]
     assert list(document) == ["telea"]
     assert document["telea"]["hole_psnr"] == pytest.approx(1.5)
@@ -151,7 +144,7 @@ def test_clean_photographs_are_told_in_every_form() -> None:
 
 def test_the_console_has_at_most_ten_columns_and_markdown_all_figures() -> None:
     results = {"ours": many(1, pixels=True), "ours (blind)": [record("a|b", 0.2, 21, iou=0.5)]}
-    brief, full = report.grids(results, brief=True), report.grids(results)
+    brief, full = grids(results, brief=True), grids(results)
     assert max(len(grid.head) for grid in brief) <= 10
     assert {"raw PSNR", "raw SSIM", "peak MB"} <= set(full[0].head)
     for grid in (*brief, *full):
@@ -169,62 +162,3 @@ def test_json_roundtrips_with_nan_as_null(results: dict[str, list[Record]]) -> N
     assert document["machine"]["cpus"] >= 1
     assert document["versions"]["numpy"] == np.__version__
     assert set(document["versions"]) == {"pixelrnn", "numpy", "torch", "pillow", "scikit-image", "pypatchmatch", "opencv"}
-
-
-def test_the_sheet_holds_every_occluded_picture_beside_its_completion(tmp_path: Path) -> None:
-    # landscape, portrait, smaller than the cell, one pixel high; three in a row, so the second row holds one
-    sizes = [(90, 300), (300, 90), (10, 10), (1, 200)]
-    report.sheet(((plain(RED, *size), plain(BLUE, *size)) for size in sizes), tmp_path / "sheet.png", columns=3, cell=60)
-    picture = read_image(tmp_path / "sheet.png")
-    wide = picture.shape[1] // 3
-    first = picture.shape[0] - (1 + 2 * report.GAP)
-    assert first == 60 + 2 * report.GAP
-    assert wide == 2 * 60 + 4 * report.GAP
-    # what is just left and right of the middle of each pair, at the middle of its row
-    for i, row in ((0, first // 2), (1, first // 2), (2, first // 2), (0, first + report.GAP)):
-        x = i * wide + wide // 2
-        assert tuple(picture[row, x - report.GAP]) == RED
-        assert tuple(picture[row, x + report.GAP]) == BLUE
-        assert tuple(picture[row, x]) == (255, 255, 255)
-    assert (picture[first:, wide:] == 255).all()
-    red = (picture == RED).all(2)[:, :wide][:first]
-    assert (red.any(1).sum(), red.any(0).sum()) == (18, 60)
-
-
-def test_a_sheet_of_few_pairs_is_no_wider_than_they_are_and_may_be_a_jpeg(tmp_path: Path) -> None:
-    report.sheet([(plain(RED, 50, 50), plain(BLUE, 50, 50))], tmp_path / "new/sheet.jpg", columns=6, cell=50)
-    assert read_image(tmp_path / "new/sheet.jpg").shape == (50 + 2 * report.GAP, 100 + 4 * report.GAP, 3)
-
-
-def test_captions_are_written_below_their_pairs(tmp_path: Path) -> None:
-    pairs = [(plain(RED, 50, 50), plain(BLUE, 50, 50))] * 3
-    captions = ["bed_1.jpg", "", "a name far too long for the width of the pair " * 3]
-    report.sheet(pairs, tmp_path / "sheet.png", columns=3, cell=50, captions=captions)
-    picture = read_image(tmp_path / "sheet.png")
-    strip = np.split(picture[-report.CAPTION - report.GAP :], 3, axis=1)
-    assert [bool((part < 200).any()) for part in strip] == [True, False, True]
-    with pytest.raises(PixelRNNError, match="fewer captions"):
-        report.sheet(pairs, tmp_path / "sheet.png", captions=["one"])
-
-
-def test_a_sheet_of_many_large_pictures_needs_the_memory_of_one(tmp_path: Path) -> None:
-    def pairs() -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        for i in range(192):
-            yield plain(RED, 150 + i, 250), plain(GREEN, 150 + i, 250)
-
-    tracemalloc.start()
-    report.sheet(pairs(), tmp_path / "sheet.jpg", cell=40)
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    # all 192 pairs would be 71 MB
-    assert peak < 12e6
-
-
-def test_a_sheet_of_nothing_or_of_too_much_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(PixelRNNError, match="no pictures"):
-        report.sheet([], tmp_path / "sheet.png")
-    with pytest.raises(PixelRNNError, match=r"at least 1 column"):
-        report.sheet([], tmp_path / "sheet.png", columns=0)
-    with pytest.raises(PixelRNNError, match=r"at most 65500 a side.*columns \(1\)"):
-        report.sheet([(plain(RED, 2, 1), plain(RED, 2, 1))] * 1400, tmp_path / "sheet.png", columns=1, cell=40)
-    assert not (tmp_path / "sheet.png").exists()

@@ -18,7 +18,8 @@ from pixelrnn.evaluation.cases import Case, read_cases
 from pixelrnn.evaluation.report_html import Picture
 from pixelrnn.evaluation.scores import evaluate
 from pixelrnn.inference.completer import Completion
-from test_report import BLUE, GREEN, NAN, RED, plain, record
+from test_report import NAN, record
+from test_sheet import BLUE, GREEN, RED, plain
 
 
 def test_the_page_holds_tables_and_pictures_and_loads_nothing() -> None:
@@ -84,8 +85,8 @@ def cases(tmp_path: Path) -> list[Case]:
 def test_the_best_median_and_worst_case_of_the_first_method_are_completed_by_every_method(cases: list[Case]) -> None:
     def unsure(image: np.ndarray, mask: np.ndarray | None) -> Completion:
         assert mask is not None
-        deviation = np.where(mask, np.float32(0.3), np.float32(0))
-        return Completion(image, mask, deviation, [image], None, "given")
+        std = np.where(mask, np.float32(0.3), np.float32(0))
+        return Completion(image, mask, std, [image], None, "given")
 
     methods = {"mean": classical("mean"), "unsure": unsure}
     results = {name: evaluate(method, cases) for name, method in methods.items()}

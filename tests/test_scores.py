@@ -1,14 +1,13 @@
 """Figures that can be trusted: checked against scikit-image, and against methods that do well or cheat on purpose."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
-from scipy import ndimage, stats
+from scipy import ndimage
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from pixelrnn.decode import read_image
@@ -17,22 +16,9 @@ from pixelrnn.errors import PixelRNNError
 from pixelrnn.evaluation.baselines import classical
 from pixelrnn.evaluation.calibration import Pixels
 from pixelrnn.evaluation.cases import read_cases
-from pixelrnn.evaluation.scores import (
-    PSNR_CEILING,
-    Detection,
-    Record,
-    Score,
-    differences,
-    estimates,
-    evaluate,
-    false_alarms,
-    mask_iou,
-    ratios,
-    raw,
-    score_case,
-    score_mask,
-    summarise,
-)
+from pixelrnn.evaluation.detection import Detection, false_alarms, mask_iou, score_mask
+from pixelrnn.evaluation.scores import PSNR_CEILING, Record, Score, evaluate, raw, score_case
+from pixelrnn.evaluation.summaries import summarise
 from pixelrnn.image import paste_known, resize
 
 
@@ -316,7 +302,7 @@ def test_where_a_deviation_is_predicted_the_holes_errors_are_kept_with_it(cases_
     for one, case in zip(evaluate(Drawing(), cases), cases, strict=True):
         _, mask, target = case.read()
         assert isinstance(one.pixels, Pixels)
-        np.testing.assert_array_equal(one.pixels.deviation, np.full(mask.sum(), 0.1, np.float32))
+        np.testing.assert_array_equal(one.pixels.std, np.full(mask.sum(), 0.1, np.float32))
         np.testing.assert_allclose(one.pixels.error, np.abs(128 - target[mask].astype(float)) / 255, atol=1e-6)
 
 
@@ -396,30 +382,6 @@ def test_progress_hears_of_every_case_with_its_picture(cases_folder: Path) -> No
     assert all(one.seconds > 0 for one in records)
 
 
-def test_records_hold_the_known_share_and_summaries_group_by_it(tmp_path: Path) -> None:
-    shares = {"none": 0.0, "tenth": 0.1, "fifth": 0.2, "third": 0.35, "half": 0.5, "most": 0.6, "more": 0.75}
-    for name, share in shares.items():
-        write_case(tmp_path / ("few" if share < 0.3 else "much"), name, gradient(20, 20, 5), box(20, 20, share))
-    records = evaluate(classical("mean"), read_cases(tmp_path))
-    assert {one.id: one.missing for one in records} == pytest.approx(shares)
-    by_set, by_missing = summarise(records)
-    assert {name: group["count"].mean for name, group in by_set.items()} == {"few": 3, "much": 4}
-    counts = {"0-10 %": 1, "10-20 %": 1, "20-30 %": 1, "30-40 %": 1, "50-60 %": 1, "60+ %": 2}
-    assert {name: group["count"].mean for name, group in by_missing.items()} == counts
-    assert list(by_missing) == list(counts)
-    assert by_missing["60+ %"]["missing"].mean == pytest.approx(0.675)
-
-
-def test_summaries_are_means_and_the_median_of_the_seconds() -> None:
-    records = [record(0.3, "b", 9.0, psnr=10, changed=50), record(0.3, "a", 0.1, psnr=20), record(0.3, "b", 0.2, psnr=30)]
-    by_set, by_missing = summarise([*records, record(0.3, "b", 0.1, psnr=50)])
-    assert list(by_set) == ["b", "a"]
-    b = by_set["b"]
-    assert (b["psnr"].mean, b["seconds"].mean, b["changed"].mean) == (30, 0.2, pytest.approx(50 / 3))
-    assert by_missing["30-40 %"]["psnr"].mean == 27.5
-    assert summarise([]) == ({}, {})
-
-
 def test_memory_is_the_rise_on_a_sets_first_picture_and_unknown_where_the_system_does_not_tell(
     cases_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -433,60 +395,5 @@ def test_memory_is_the_rise_on_a_sets_first_picture_and_unknown_where_the_system
         assert modest["memory"].mean < 40
         assert [np.isnan(one.memory) for one in evaluate(hungry, cases)] == [False, True, True]
         assert greedy["memory"].mean == pytest.approx(80, abs=15)
-    monkeypatch.setattr("pixelrnn.evaluation.scores.PROCESS", cases_folder)
+    monkeypatch.setattr("pixelrnn.evaluation.memory.PROCESS", cases_folder)
     assert np.isnan(summarise(evaluate(hungry, cases)).by_set["smooth"]["memory"].mean)
-
-
-def test_intervals_match_the_bootstrap_of_scipy() -> None:
-    values = np.random.default_rng(0).normal(20, 3, 60)
-    found = estimates([{"a": value, "b": np.nan if i % 2 else value} for i, value in enumerate(values)])
-    for name, only in (("a", values), ("b", values[::2])):
-        expected = stats.bootstrap((only,), np.mean, method="percentile", rng=np.random.default_rng(1)).confidence_interval
-        assert found[name].mean == pytest.approx(only.mean())
-        assert found[name][1:] == pytest.approx(tuple(expected), abs=0.1)
-    assert estimates([{"a": value} for value in values])["a"] == found["a"]
-
-
-def test_ratios_to_the_truth_are_pooled_and_their_intervals_those_of_scipys_paired_bootstrap() -> None:
-    rng = np.random.default_rng(0)
-    truth = rng.exponential(1, 80)
-    mine = truth * rng.uniform(0.2, 0.8, 80)
-    scores = [record(0.1, energy=a, true_energy=b, step=b, true_step=a).score for a, b in zip(mine, truth, strict=True)]
-    blank = record(0.1, energy=np.nan, true_energy=np.nan, step=np.nan, true_step=np.nan).score
-    found = ratios([*scores, blank])
-    for name, statistic, pair in (
-        ("energy_ratio", lambda a, b, axis=-1: a.sum(axis) / b.sum(axis), (mine, truth)),
-        ("energy_ratio_median", lambda a, b, axis=-1: np.median(a / b, axis), (mine, truth)),
-        ("step_ratio", lambda a, b, axis=-1: a.sum(axis) / b.sum(axis), (truth, mine)),
-    ):
-        drawn = stats.bootstrap(pair, statistic, paired=True, vectorized=True, method="percentile", rng=rng)
-        assert found[name].mean == pytest.approx(statistic(*pair))
-        assert found[name][1:] == pytest.approx(tuple(drawn.confidence_interval), abs=0.02 * found[name].mean)
-        assert np.isnan(ratios([blank])[name]).all()
-        assert np.isnan(ratios(scores[:1])[name].low)
-
-
-def test_a_truth_without_any_detail_counts_in_the_pooled_ratio_alone() -> None:
-    flat, rich = (record(0.1, energy=0.5, true_energy=true, step=0.5, true_step=true).score for true in (0.0, 2.0))
-    found = ratios([flat, rich, rich])
-    assert (found["energy_ratio"].mean, found["energy_ratio_median"].mean) == (0.375, 0.25)
-    assert np.isnan([one.mean for one in ratios([flat, flat]).values()]).all()
-
-
-def test_one_picture_has_no_interval() -> None:
-    found = estimates([{"a": 3.0, "b": np.nan}])
-    assert found["a"].mean == 3
-    assert np.isnan([found["a"].low, found["a"].high, found["b"].mean]).all()
-
-
-def test_differences_are_paired_over_the_cases_that_both_have() -> None:
-    def records(gain: float, ids: range) -> list[Record]:
-        easy = {i: 10.0 + 3 * i for i in ids}
-        made = [record(0.2, "a", hole_psnr=psnr + gain, gms=0.5 + gain / 100) for psnr in easy.values()]
-        return [replace(one, id=str(i)) for one, i in zip(made, easy, strict=True)]
-
-    found = differences(records(2, range(12)), records(0.5, range(4, 20)))["a"]
-    assert found["count"].mean == 8
-    # cases of very different difficulty, one difference: no width
-    assert found["hole_psnr"] == pytest.approx((1.5, 1.5, 1.5))
-    assert found["gms"].mean == pytest.approx(0.015)

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pixelrnn.data.synthetic import MIN_SIZE, render_bedroom
-from pixelrnn.data.synthetic.furnish import MOODS, Decorator
+from pixelrnn.data.synthetic.furnish import Decorator
+from pixelrnn.data.synthetic.room import MOODS
 from pixelrnn.errors import PixelRNNError
 
 SEEDS = range(10)

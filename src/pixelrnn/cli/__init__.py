@@ -24,7 +24,7 @@ from .weights import export, models
 
 EXTRAS = {  # what is installed with which, for commands that need it
     **dict.fromkeys(("torch", "lightning", "matplotlib", "onnx", "pydantic", "yaml"), "train"),
-    **dict.fromkeys(("cv2", "skimage", "pypatchmatch"), "evaluate"),
+    **dict.fromkeys(("cv2", "skimage", "pypatchmatch", "scipy"), "evaluate"),
     **dict.fromkeys(("fastapi", "fastapi_offline", "uvicorn", "python_multipart", "prometheus_client"), "serve"),
     "streamlit": "app",
     "lmdb": "lmdb",

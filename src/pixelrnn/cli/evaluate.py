@@ -59,7 +59,8 @@ def evaluate(
     from ..evaluation import scores as evaluation
     from ..evaluation.baselines import classical
     from ..evaluation.cases import read_cases
-    from ..evaluation.onnx_baselines import is_onnx, onnx_peer
+    from ..evaluation.detection import false_alarms
+    from ..evaluation.onnx_baselines import is_onnx, onnx_baseline
     from ..folders import list_images
     from ..inference.completer import Completer
 
@@ -82,9 +83,9 @@ def evaluate(
             methods[f"{name} (raw)"] = evaluation.raw(completer)
     for name in filter(None, map(str.strip, against.split(","))):
         if is_onnx(name):
-            peer = onnx_peer(name)
-            methods[name if peer.path.name in methods else peer.path.name] = peer
-            say(peer.told)
+            baseline = onnx_baseline(name)
+            methods[name if baseline.path.name in methods else baseline.path.name] = baseline
+            say(baseline.reading)
         elif name != "none":
             methods[name] = classical(name)
     results, alarms = {}, {}
@@ -97,7 +98,7 @@ def evaluate(
         for name, completer in completers.items() if photographs else ():
             advance = partial(progress.advance, progress.add_task(f"{name}: {clean}", total=len(photographs)))
             found_by = partial(_tinted, completer)
-            alarms[name] = evaluation.false_alarms(found_by, photographs, size, advance)
+            alarms[name] = false_alarms(found_by, photographs, size, advance)
     for table in report.tables(results, alarms):
         console().print(table)
     settings = {"cases": [str(path) for path in cases or ()], "size": size, "clean": clean and str(clean), "device": device}

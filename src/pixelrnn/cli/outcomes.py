@@ -69,9 +69,9 @@ class Outcomes:
             self.say(f"{self.done} of {self.total} pictures completed" + (f" in {where}" if self.done else "") + whole)
         if self.sheet is not None and self._shown:
             from ..decode import read_image
-            from ..evaluation import report
+            from ..evaluation.sheet import sheet
 
-            report.sheet(((read_image(path), read_image(target)) for path, target in self._shown), self.sheet)
+            sheet(((read_image(path), read_image(target)) for path, target in self._shown), self.sheet)
             self.say(f"{self.sheet}")
         if not self.as_json:
             for failure in self.failures:

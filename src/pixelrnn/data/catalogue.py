@@ -1,4 +1,4 @@
-"""What photographs are meant by a word on the command line: a folder, an LMDB folder, tar shards, or a stream."""
+"""Recognises which photographs a word on the command line means: a folder, an LMDB folder, tar shards, or a stream."""
 
 import glob
 import os
@@ -14,11 +14,11 @@ from .pairs import is_paired
 from .shards import PARTIAL, Shards, index_path
 from .sources import Files, Joined, Source
 
-BRACES = re.compile(r"\{(\d+)\.\.(\d+)\}")  # as WebDataset counts shards
+BRACES = re.compile(r"\{(\d+)\.\.(\d+)\}")  # WebDataset's notation for numbered shards
 
 
 class Given(NamedTuple):
-    """Words that together are of one kind: "folder", "lmdb", "shards", or "stream"."""
+    """Words that together mean one thing of the kind "folder", "lmdb", "shards" or "stream"."""
 
     kind: str
     words: list[str]
@@ -29,24 +29,35 @@ class Given(NamedTuple):
 
 
 def recognise(words: Sequence[str]) -> list[Given]:
-    """What each word is, in order; shards that are named one by one, and streams, are taken together.
+    """Recognise words, in order. Adjacent words for shards are taken together, and so are those for streams.
 
-    A folder is one of shards where tar files lie directly in it, and neither pictures nor folders do. Shards without an index
-    are a stream. Raises PixelRNNError for patterns that nothing matches, shards of which some have an index, and those that are
-    not whole.
+    A folder is one of shards where it directly holds tar files, and neither images nor folders. Shards without an index are a
+    stream.
+
+    Raises:
+        PixelRNNError: A pattern matches nothing, only some shards have an index, or shards are not completely written.
     """
-    found: list[Given] = []
-    for kind, members in map(_recognise, [one for word in words for one in _expanded(word)]):
-        last = found[-1] if found else None
+    recognised: list[Given] = []
+    for kind, members in map(_recognise, [path for word in words for path in _expanded(word)]):
+        last = recognised[-1] if recognised else None
         if last is not None and last.kind == kind and kind in ("tar", "stream"):
             last.words.extend(members)
         else:
-            found.append(Given(kind, members))
-    return [Given(_kind(one.words), one.words) if one.kind == "tar" else one for one in found]
+            recognised.append(Given(kind, members))
+    return [Given(_kind(given.words), given.words) if given.kind == "tar" else given for given in recognised]
 
 
 def open_source(given: Given, out: Path | None = None, originals: bool = False) -> Source:
-    """The photographs of any kind but a stream. out: a folder of results, none of which is a photograph."""
+    """Open the photographs of any kind but a stream.
+
+    Args:
+        given: What `recognise` returned.
+        out: A folder of results; nothing in it is a photograph.
+        originals: Whether a folder original_images may be given itself.
+
+    Raises:
+        PixelRNNError: It is a stream, or the folder does not exist.
+    """
     if given.kind == "stream":
         raise PixelRNNError(
             f"{given.name}: a stream, whose pictures have no numbers. Of tar files that lie here, write an index: "
@@ -64,26 +75,30 @@ def open_source(given: Given, out: Path | None = None, originals: bool = False) 
 
 
 def join_sources(given: Sequence[Given], out: Path | None = None) -> Source:
-    """The same of several, one after the other; each one's keys then begin with its name. Raises PixelRNNError for two of one
-    name, and for pairs, half of which are occluded.
+    """Open several, one after the other; each one's keys then begin with its name.
+
+    Raises:
+        PixelRNNError: Two have one name, or one is a folder of pairs, half of which are occluded.
     """
-    for one in given:
-        if one.kind == "folder" and is_paired(Path(one.words[0])):
+    for member in given:
+        if member.kind == "folder" and is_paired(Path(member.words[0])):
             raise PixelRNNError(
-                f"{one.name}: pairs. Give the photographs alone: {Path(one.words[0], 'train', 'original_images')}"
+                f"{member.name}: pairs. Give the photographs alone: {Path(member.words[0], 'train', 'original_images')}"
             )
     if len(given) == 1:
         return open_source(given[0], out, originals=True)
-    firsts = [Path(one.words[0]).resolve() for one in given]
+    firsts = [Path(member.words[0]).resolve() for member in given]
     names = [(path.parent if path.suffix == ".tar" else path).name for path in firsts]
     if twice := next((name for name in names if names.count(name) > 1), None):
         raise PixelRNNError(f"{twice}: two of what was given have this name. Rename one of them.")
-    return Joined([open_source(one, out, originals=True) for one in given], [f"{name}/" for name in names])
+    return Joined([open_source(member, out, originals=True) for member in given], [f"{name}/" for name in names])
 
 
 def list_shards(folder: Path) -> list[Path]:
-    """The tar files directly in a folder, in natural order. Raises PixelRNNError where one is being written, or was when it
-    was stopped.
+    """List the tar files directly in a folder, in natural order.
+
+    Raises:
+        PixelRNNError: One of them is being written, or its writing was stopped.
     """
     names = os.listdir(folder)
     if partial := next((name for name in names if name.endswith(PARTIAL)), None):
@@ -92,11 +107,11 @@ def list_shards(folder: Path) -> list[Path]:
 
 
 def _expanded(word: str) -> Iterator[str]:
-    """A word with its braces counted out, and, of what is here, with what its pattern matches."""
-    if found := BRACES.search(word):
-        first, last = found.groups()
+    """Expand the braces of a word, and a local pattern to the paths that it matches."""
+    if match := BRACES.search(word):
+        first, last = match.groups()
         for number in range(int(first), int(last) + 1):
-            yield from _expanded(f"{word[: found.start()]}{number:0{len(first)}d}{word[found.end() :]}")
+            yield from _expanded(f"{word[: match.start()]}{number:0{len(first)}d}{word[match.end() :]}")
     elif "://" in word or os.path.exists(word) or not glob.has_magic(word):
         yield word
     else:
@@ -122,7 +137,7 @@ def _recognise(word: str) -> tuple[str, list[str]]:
 
 
 def _kind(shards: list[str]) -> str:
-    """Whether tar files are shards that are read by number, or a stream."""
+    """Return whether tar files are "shards", which are read by number, or a "stream"."""
     bare = [shard for shard in shards if not index_path(Path(shard)).is_file()]
     if bare and len(bare) < len(shards):
         raise PixelRNNError(f"{bare[0]}: no index of this shard, but others here have one. Run pixelrnn pack --index")
@@ -132,11 +147,11 @@ def _kind(shards: list[str]) -> str:
 def _holds_shards(folder: Path) -> bool:
     if not folder.is_dir():
         return False
-    found = False
+    holds_tar = False
     with os.scandir(folder) as entries:
         for entry in entries:
             suffix = os.path.splitext(entry.name)[1].lower()
             if suffix in suffixes() or (entry.name[0] != "." and entry.is_dir()):
                 return False
-            found = found or suffix == ".tar" or entry.name.endswith(PARTIAL)
-    return found
+            holds_tar = holds_tar or suffix == ".tar" or entry.name.endswith(PARTIAL)
+    return holds_tar

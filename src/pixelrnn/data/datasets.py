@@ -1,7 +1,7 @@
 """Paired, test-only and clean photographs as PyTorch datasets.
 
-Items are dicts: `image` what the model sees and `target` what it should give, float32 (3, H, W) in [0, 1]; `mask`, float32
-(1, H, W), 1 where missing; `name`. Datasets without a ground truth leave out what they do not have.
+Items are dicts. `image` is what the model sees and `target` what it should return, float32 (3, H, W) in [0, 1]; `mask` is
+float32 (1, H, W), 1 where missing; `name` is a string. Datasets without a ground truth leave out what they do not have.
 """
 
 import gzip
@@ -27,11 +27,11 @@ from .pair_checks import difference_mask
 from .pairs import LAYOUT, Pair
 from .sources import Source, as_source
 
-CACHE_BYTES = 4 * 2**30  # of decoded pictures, all processes that read for one loader together
+CACHE_BYTES = 4 * 2**30  # of decoded images, in all processes together that read for one loader
 
 
-class _Pictures:
-    """Decoded pictures, kept as uint8 while they fit in memory, at size x size; with `crop_scale` as read_fitting has it."""
+class _ImageCache:
+    """Decoded images, kept as uint8 while they fit in memory; at size x size, or with `crop_scale` as `read_fitting` reads."""
 
     def __init__(self, size: int, crop_scale: float | None = None) -> None:
         self.size, self.crop_scale = size, crop_scale
@@ -39,7 +39,7 @@ class _Pictures:
         self.bytes = 0
 
     def __call__(self, key: Hashable, file: Callable[[], File]) -> np.ndarray:
-        """The picture of a key, which `file` gives where it is read."""
+        """Return the image of a key; `file` opens it where it is not kept."""
         if key in self.kept:
             return self.kept[key]
         image = self.read(file())
@@ -56,8 +56,15 @@ class _Pictures:
 
 
 def read_fitting(file: File, size: int, crop_scale: float) -> np.ndarray:
-    """A photograph uint8 (H, W, 3), its aspect kept, with a short side of `crop_scale` times `size`, or less where that would
-    enlarge it, but never below `size`. file: what read_image takes.
+    """Read a photograph and reduce it, its aspect kept, so that crops of size x size fit into it.
+
+    Args:
+        file: What read_image takes.
+        size: The side of the crops in pixels.
+        crop_scale: The short side becomes `crop_scale * size`, or less where that would enlarge it, but never below `size`.
+
+    Returns:
+        uint8 (H, W, 3).
     """
     image = read_image(file)
     height, width = image.shape[:2]
@@ -80,11 +87,11 @@ def _item(image: np.ndarray, target: np.ndarray, mask: np.ndarray, name: str) ->
 
 
 class EpochShuffle(Sampler[int]):
-    """Every index below `count` once, in an order that the seed and the epoch (`set_epoch`) alone decide: a run that was
-    stopped goes on with the order it would have had.
+    """Yields every index below `count` once, in an order that only the seed and the epoch decide.
 
-    Process `rank` of `world` takes every `world`-th of that order, from its own on, and all as many: what they read at a time
-    is together what one process would have read, and the last `count % world` are left out.
+    So a run that was stopped continues with the order that it would have had. Process `rank` of `world` takes every `world`-th
+    index of that order, beginning with its own, and all take equally many: what they read at a time is together what one
+    process would have read. The last `count % world` are left out.
     """
 
     def __init__(self, count: int, seed: int = 0, rank: int = 0, world: int = 1) -> None:
@@ -94,7 +101,7 @@ class EpochShuffle(Sampler[int]):
         return self.count // self.world
 
     def set_epoch(self, epoch: int) -> None:
-        """Draw another order from here on."""
+        """Draw another order from now on."""
         self.epoch = epoch
 
     def __iter__(self) -> Iterator[int]:
@@ -103,12 +110,12 @@ class EpochShuffle(Sampler[int]):
 
 
 class Batches(DataLoader[Any]):
-    """torch's loader, but that an error for the user stays one line where a worker raised it."""
+    """torch's loader, except that an error for the user stays one line where a worker raised it."""
 
     def __iter__(self) -> Any:
-        return self._told(super().__iter__())
+        return self._reworded(super().__iter__())
 
-    def _told(self, batches: Iterator[Any]) -> Iterator[Any]:
+    def _reworded(self, batches: Iterator[Any]) -> Iterator[Any]:
         try:
             yield from batches
         except PixelRNNError as error:  # torch puts the worker's traceback before it
@@ -119,7 +126,7 @@ class PairedDataset(Dataset[dict[str, Any]]):
     """Occluded photographs and their originals at size x size; the mask is where the two differ."""
 
     def __init__(self, pairs: Sequence[Pair], size: int = 256) -> None:
-        self.pairs, self.pictures = list(pairs), _Pictures(size)
+        self.pairs, self.pictures = list(pairs), _ImageCache(size)
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -131,7 +138,7 @@ class PairedDataset(Dataset[dict[str, Any]]):
 
 
 class OccludedTestDataset(Dataset[dict[str, Any]]):
-    """Occluded photographs without ground truth, DATA/occluded_test, at size x size."""
+    """Occluded photographs without ground truth, from DATA/occluded_test, at size x size."""
 
     def __init__(self, root: str | Path, size: int = 256) -> None:
         folder = Path(root) / "occluded_test"
@@ -149,11 +156,14 @@ class OccludedTestDataset(Dataset[dict[str, Any]]):
 
 @dataclass(frozen=True)
 class Occluder:
-    """What makes a sample of a photograph: a square of it, of size x size, with something in the way.
+    """Makes samples of photographs: a square of size x size, with something in the way.
 
-    For training (`augment`), a random crop of a picture with a short side of up to `crop_scale` times `size`, mirrored half the
-    time, and no occlusion on a share `clean_prob`; else the central square. style: "random", any shape, paint or foreign patch;
-    "squares", any paint in squares; or "square", the described one.
+    Attributes:
+        size: The side in pixels.
+        augment: Whether to draw a random crop and mirror it half the time, for training; else the central square is taken.
+        clean_prob: The share of training samples without an occlusion.
+        style: "random", any shape, paint or foreign patch; "squares", any paint in squares; "square", the described one.
+        crop_scale: For training, the photograph's short side is at most this multiple of `size`.
     """
 
     size: int = 256
@@ -162,9 +172,9 @@ class Occluder:
     style: str = "random"
     crop_scale: float = 1.25
 
-    def pictures(self) -> _Pictures:
-        """A reader of the photographs that it takes."""
-        return _Pictures(self.size, self.crop_scale if self.augment else 1)
+    def pictures(self) -> _ImageCache:
+        """Return a reader of the photographs in the size that it takes."""
+        return _ImageCache(self.size, self.crop_scale if self.augment else 1)
 
     def __call__(
         self,
@@ -173,7 +183,14 @@ class Occluder:
         other: Callable[[np.random.Generator], np.ndarray | None],
         name: str,
     ) -> dict[str, Any]:
-        """The sample of a photograph uint8 (H, W, 3). other: another one, of which a patch may be, or None."""
+        """Make a sample.
+
+        Args:
+            rng: The source of all randomness.
+            image: The photograph, uint8 (H, W, 3), as `pictures` reads it.
+            other: Returns another photograph, of which a patch may be, or None.
+            name: The sample's name.
+        """
         target = self._view(rng, image)
         if self.augment and rng.random() < self.clean_prob:
             return _item(target, target, np.zeros(target.shape[:2], bool), name)
@@ -186,22 +203,21 @@ class Occluder:
         return _item(occluded, target, mask, name)
 
     def _view(self, rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
-        """A square of the photograph, uint8 (size, size, 3)."""
+        """Cut a square out of the photograph, uint8 (size, size, 3)."""
         size = self.size
         room = [side - size for side in image.shape[:2]]
         top, left = (int(rng.integers(0, slack, endpoint=True)) if self.augment else slack // 2 for slack in room)
         view = image[top : top + size, left : left + size].copy()
         if self.augment and rng.random() < 0.5:
-            # torch mirrors planes of pictures many times faster than numpy
+            # torch mirrors an image's planes many times faster than numpy
             return torch.from_numpy(view).permute(2, 0, 1).flip(2).permute(1, 2, 0).numpy()
         return view
 
 
 class OccludedPhotographs(Dataset[dict[str, Any]]):
-    """Clean photographs, of a source or by their paths, that are occluded as they are read, at size x size.
+    """Clean photographs, from a source or by their paths, that an `Occluder` occludes as they are read.
 
-    As an `Occluder` makes them: for training (`augment`) with other crops and occlusions at each epoch (`set_epoch`), else
-    always with the same ones.
+    For training (`augment`) each epoch (`set_epoch`) has other crops and occlusions; else they are always the same.
     """
 
     def __init__(
@@ -222,7 +238,7 @@ class OccludedPhotographs(Dataset[dict[str, Any]]):
         return len(self.source)
 
     def set_epoch(self, epoch: int) -> None:
-        """Draw other crops and occlusions from here on."""
+        """Draw other crops and occlusions from now on."""
         self.epoch = epoch
 
     def __getitem__(self, index: int) -> dict[str, Any]:
@@ -237,11 +253,15 @@ class OccludedPhotographs(Dataset[dict[str, Any]]):
 
 
 class BinarisedDigits(Dataset[dict[str, Any]]):
-    """MNIST as black and white pictures (1, 28, 28), everything missing: each pixel is white with the probability of its grey.
+    """MNIST as black and white images (1, 28, 28), everything missing: each pixel is white with the probability of its grey.
 
-    root: a folder with train-images-idx3-ubyte.gz and t10k-images-idx3-ubyte.gz. part: "train", the first 59,000, drawn afresh
-    at each epoch (`set_epoch`); "valid", the last 1,000, or "test", the 10,000, drawn once.
-    Raises PixelRNNError for a file that is missing or not of that format.
+    Args:
+        root: A folder with train-images-idx3-ubyte.gz and t10k-images-idx3-ubyte.gz.
+        part: "train", the first 59,000, drawn afresh at each epoch (`set_epoch`); "valid", the last 1,000, or "test", the
+            10,000, both drawn once.
+
+    Raises:
+        PixelRNNError: The file is missing or not of that format.
     """
 
     def __init__(self, root: str | Path, part: str = "train") -> None:
@@ -261,7 +281,7 @@ class BinarisedDigits(Dataset[dict[str, Any]]):
         return len(self.digits)
 
     def set_epoch(self, epoch: int) -> None:
-        """Draw other pixels from here on."""
+        """Draw other pixels from now on."""
         self.epoch = epoch
 
     def __getitem__(self, index: int) -> dict[str, Any]:
@@ -272,16 +292,20 @@ class BinarisedDigits(Dataset[dict[str, Any]]):
 
 
 def is_mnist(root: Path) -> bool:
-    """Whether `root` holds the digits of MNIST."""
+    """Return whether `root` holds the digits of MNIST."""
     return (root / "train-images-idx3-ubyte.gz").is_file()
 
 
 class CoarseCases(Dataset[dict[str, Any]]):
-    """Coarse pictures with holes, and a first guess of what is in them, `guess`; recipes/coarse.py writes them.
+    """Coarse images with holes, and a first guess of what is in them, `guess`. recipes/coarse.py writes them.
 
-    root: a folder with train.npy and valid.npy, uint8 (N, 7, H, W), the truth, the guess, 255 where missing, or (N, 8, H, W),
-    where the square root of the guess's standard deviation comes before the mask and belongs to `guess`. part: "train", where a
-    picture is mirrored half the time, or "valid". Raises PixelRNNError for a file that is missing or not of that form.
+    Args:
+        root: A folder with train.npy and valid.npy, uint8 (N, 7, H, W): the truth, the guess, and 255 where missing. In
+            (N, 8, H, W) the square root of the guess's standard deviation comes before the mask and belongs to `guess`.
+        part: "train", where an image is mirrored half the time, or "valid".
+
+    Raises:
+        PixelRNNError: The file is missing or not of that form.
     """
 
     def __init__(self, root: str | Path, part: str = "train") -> None:
@@ -298,7 +322,7 @@ class CoarseCases(Dataset[dict[str, Any]]):
         return len(self.cases)
 
     def set_epoch(self, epoch: int) -> None:
-        """Mirror others from here on."""
+        """Mirror other images from now on."""
         self.epoch = epoch
 
     def __getitem__(self, index: int) -> dict[str, Any]:
@@ -309,5 +333,5 @@ class CoarseCases(Dataset[dict[str, Any]]):
 
 
 def is_coarse(root: Path) -> bool:
-    """Whether `root` holds coarse cases."""
+    """Return whether `root` holds coarse cases."""
     return (root / "train.npy").is_file()

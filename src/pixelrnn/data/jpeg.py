@@ -1,7 +1,7 @@
-"""JPEG's losses for a batch of pictures on any device: colour conversion, halved chroma, quantised cosine transforms (T.81).
+"""JPEG's losses for a batch of images on any device: colour conversion, halved chroma, quantised cosine transforms (T.81).
 
-What is lossless in JPEG, the entropy coding, is left out. The tables and their scaling by quality are those of libjpeg, which
-Pillow uses: T.81, annex K, tables K.1 and K.2.
+The entropy coding, which is lossless, is left out. The tables and their scaling by quality are those of libjpeg, which Pillow
+uses: T.81, annex K, tables K.1 and K.2.
 """
 
 import math
@@ -10,7 +10,7 @@ from functools import cache
 import torch
 from torch.nn import functional as F
 
-CELL = 16  # pixels a side, of what is coded together: two cells of luma for one of chroma
+CELL = 16  # pixels a side that are coded together: two 8 x 8 blocks of luma a side, and one of chroma
 # fmt: off
 LUMA = (
     16, 11, 10, 16, 24, 40, 51, 61, 12, 12, 14, 19, 26, 58, 60, 55,
@@ -29,7 +29,7 @@ TO_YCC = ((0.299, 0.587, 0.114), (-0.168736, -0.331264, 0.5), (0.5, -0.418688, -
 
 @cache
 def _constants(device: torch.device) -> tuple[torch.Tensor, torch.Tensor, tuple[torch.Tensor, torch.Tensor]]:
-    """The cosine transform (8, 8), the colours' (3, 3), and the two tables (8, 8) for quality 50."""
+    """Return the cosine transform (8, 8), the colour transform (3, 3), and the two tables (8, 8) for quality 50."""
     place = 2 * torch.arange(8) + 1
     rows = [torch.cos(place * k * math.pi / 16) * (math.sqrt(1 / 8) if k == 0 else 0.5) for k in range(8)]
     tables = [torch.tensor(table, dtype=torch.float32, device=device).view(8, 8) for table in (LUMA, CHROMA)]
@@ -37,8 +37,14 @@ def _constants(device: torch.device) -> tuple[torch.Tensor, torch.Tensor, tuple[
 
 
 def compress(image: torch.Tensor, quality: torch.Tensor) -> torch.Tensor:
-    """What Pillow's JPEG with 4:2:0 makes of pictures, but for rounding: image (B, 3, H, W) in [0, 1] and quality (B,) in
-    [1, 100] to (B, 3, H, W) in [0, 1], float32.
+    """Compress images as Pillow's JPEG with 4:2:0 does, except for rounding.
+
+    Args:
+        image: (B, 3, H, W) in [0, 1].
+        quality: (B,) in [1, 100].
+
+    Returns:
+        (B, 3, H, W) in [0, 1], float32.
     """
     height, width = image.shape[-2:]
     transform, to_ycc, tables = _constants(image.device)

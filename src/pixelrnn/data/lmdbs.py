@@ -1,8 +1,8 @@
-"""Photographs in an LMDB folder, as LSUN's are kept: a picture's file for each key. Read by number, without a list of keys.
+"""Photographs in an LMDB folder, as LSUN's are kept: an image's file for each key, read by number without a list of keys.
 
-LMDB finds what is at a key, not what is at a number. So every EVERYth key is kept in a file beside the data, or in the
-user's cache where nothing can be written there: 2 MB for LSUN's 3 million bedrooms, written once, in one pass over the keys
-that touches no picture. The key of a number is then at most EVERY - 1 steps of a cursor away from one of these.
+LMDB finds a value by its key, not by a number. So every EVERYth key is kept in a file beside the data, or in the user's cache
+where nothing can be written there. For LSUN's 3 million bedrooms that is 2 MB, written once, in one pass over the keys that
+reads no image. The key of any number is then at most EVERY - 1 steps of a cursor away from one of these.
 """
 
 import hashlib
@@ -22,18 +22,21 @@ from .sources import Buffer, Named, Source
 EVERY = 64
 SIDECAR = "pixelrnn-keys.npz"
 
-# LMDB opens a folder once in a process, and what was opened before a fork is of no use after it
+# LMDB opens a folder only once per process, and what was opened before a fork cannot be used after it
 _environments: dict[Path, tuple[int, Any]] = {}
 
 
 def is_lmdb(folder: Path) -> bool:
+    """Return whether a folder holds an LMDB database."""
     return (folder / "data.mdb").is_file()
 
 
 class Lmdb(Source):
-    """The pictures of an LMDB folder in the order of their keys, which may lie on a read-only file system.
+    """The images of an LMDB folder in the order of their keys. The folder may lie on a read-only file system.
 
-    Raises PixelRNNError where it cannot be read, ModuleNotFoundError without lmdb.
+    Raises:
+        PixelRNNError: The folder cannot be read.
+        ModuleNotFoundError: The package lmdb is not installed.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -60,29 +63,29 @@ class Lmdb(Source):
         return opened
 
     def _every(self, environment: Any) -> Buffer:
-        """Every EVERYth key, from the file that keeps them, or else from a pass over all of them, which writes it."""
-        about = np.array([EVERY, self.count, environment.info()["last_txnid"]], np.int64)
+        """Read every EVERYth key from the file that keeps them; without one, pass over all keys and write it."""
+        state = np.array([EVERY, self.count, environment.info()["last_txnid"]], np.int64)
         name = hashlib.blake2b(os.fsencode(self.folder), digest_size=12).hexdigest()
         cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "pixelrnn", f"{name}.npz")
         places = [self.folder / SIDECAR, cache]
         for path in places:
-            if (kept := _read(path, about)) is not None:
+            if (kept := _read(path, state)) is not None:
                 return kept
-        found = Buffer.of(_listed(environment, self.count, self.folder))
+        keys = Buffer.of(_listed(environment, self.count, self.folder))
         place = places[0] if os.access(self.folder, os.W_OK) else cache
         with suppress(PixelRNNError):  # where nothing can be written at all, each run passes over the keys
-            write_atomically(place, lambda path: _write(path, about, found))
-        return found
+            write_atomically(place, lambda path: _write(path, state, keys))
+        return keys
 
     def _cursor(self, transaction: Any, index: int) -> Any:
-        """A cursor that stands at a number."""
+        """Return a cursor that stands at the key of a number."""
         if not 0 <= index < self.count:
             raise IndexError(index)
         cursor = transaction.cursor()
-        found = cursor.set_key(self.keys[index // EVERY])
+        exists = cursor.set_key(self.keys[index // EVERY])
         for _ in range(index % EVERY):
-            found = found and cursor.next()
-        if not found:
+            exists = exists and cursor.next()
+        if not exists:
             raise PixelRNNError(f"{self.folder}: has changed while it was read.")
         return cursor
 
@@ -97,7 +100,7 @@ class Lmdb(Source):
 
 
 def _listed(environment: Any, count: int, folder: Path) -> Iterator[bytes]:
-    """Every EVERYth key in order, with a bar where somebody looks."""
+    """Yield every EVERYth key in order, with a progress bar on a terminal."""
     from rich.console import Console
     from rich.progress import track
 
@@ -110,16 +113,16 @@ def _listed(environment: Any, count: int, folder: Path) -> Iterator[bytes]:
                 yield key
 
 
-def _write(path: Path, about: np.ndarray, keys: Buffer) -> None:
+def _write(path: Path, state: np.ndarray, keys: Buffer) -> None:
     with path.open("wb") as file:
-        np.savez(file, about=about, whole=np.frombuffer(keys.whole, np.uint8), ends=keys.ends)
+        np.savez(file, about=state, whole=np.frombuffer(keys.whole, np.uint8), ends=keys.ends)
 
 
-def _read(path: Path, about: np.ndarray) -> Buffer | None:
-    """The keys in a file; None where there is none, or it is of other data."""
+def _read(path: Path, state: np.ndarray) -> Buffer | None:
+    """Read the keys from a file; None where there is none, or it belongs to other data."""
     try:
         with np.load(path) as kept:
-            if not np.array_equal(kept["about"], about):
+            if not np.array_equal(kept["about"], state):
                 return None
             return Buffer(kept["whole"].tobytes(), kept["ends"])
     except (OSError, ValueError, KeyError, EOFError, BadZipFile):

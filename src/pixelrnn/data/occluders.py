@@ -1,6 +1,7 @@
-"""Random occlusions: a shape from a named family, and what is painted in it, from an explicit rng.
+"""Random occlusions: a shape from a named family, and what is painted in it, drawn from an explicit generator.
 
-Pictures are RGB uint8 (H, W, 3); masks are bool (H, W), True where the pixel is missing.
+Images are RGB uint8 (H, W, 3); masks are bool (H, W), True where the pixel is missing. A new shape is a function (rng, height,
+width) -> mask and a line in SHAPES; a new paint is a function and a line in PAINTS.
 """
 
 import io
@@ -17,7 +18,7 @@ Shape = Callable[[np.random.Generator, int, int], np.ndarray]
 
 
 def _box(rng: np.random.Generator, height: int, width: int, low: float = 0.12, high: float = 0.6) -> np.ndarray:
-    """One upright box anywhere inside the frame, its sides between `low` and `high` of the frame's."""
+    """Draw one upright box anywhere inside the frame; its sides are between `low` and `high` times the frame's."""
     h, w = (max(1, round(side * rng.uniform(low, high))) for side in (height, width))
     y, x = rng.integers(0, height - h, endpoint=True), rng.integers(0, width - w, endpoint=True)
     mask = np.zeros((height, width), bool)
@@ -26,7 +27,7 @@ def _box(rng: np.random.Generator, height: int, width: int, low: float = 0.12, h
 
 
 def _square(rng: np.random.Generator, height: int, width: int, share: float) -> np.ndarray:
-    """One square anywhere inside the frame, its side `share` of the frame's shorter one."""
+    """Draw one square anywhere inside the frame; its side is `share` times the frame's shorter one."""
     side = max(1, round(min(height, width) * share))
     y, x = rng.integers(0, height - side, endpoint=True), rng.integers(0, width - side, endpoint=True)
     mask = np.zeros((height, width), bool)
@@ -35,22 +36,24 @@ def _square(rng: np.random.Generator, height: int, width: int, share: float) -> 
 
 
 def described_square(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
-    """One square of 30% of the frame's side, as in the described dataset."""
+    """Draw one square of 30% of the frame's shorter side, as in the described dataset."""
     return _square(rng, height, width, 0.3)
 
 
 def squares(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
-    """One to four squares of one size that keep apart, half the time as described_square, else of 20% to 50% of the frame's
-    shorter side. Several teach several times as much as one.
+    """Draw one to four squares of one size that keep apart.
+
+    Half the time they are as in `described_square`, else of 20% to 50% of the frame's shorter side. A network learns several
+    times as much from several as from one.
     """
     share, count = 0.3 if rng.random() < 0.5 else rng.uniform(0.2, 0.5), rng.choice([1, 2, 4, 4])
     gap = max(1, round(min(height, width) * 0.05))
     mask, taken = np.zeros((2, height, width), bool)
     for _ in range(8 * count):
-        more = _square(rng, height, width, share)
-        if not (more & taken).any():
-            mask |= more
-            taken |= dilate(more, gap)
+        square = _square(rng, height, width, share)
+        if not (square & taken).any():
+            mask |= square
+            taken |= dilate(square, gap)
             count -= 1
         if count == 0:
             break
@@ -58,13 +61,13 @@ def squares(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
 
 
 def boxes(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
-    """One to four boxes."""
+    """Draw one to four boxes."""
     count = rng.integers(1, 4, endpoint=True)
     return np.logical_or.reduce([_box(rng, height, width, high=0.6 if count == 1 else 0.4) for _ in range(count)])
 
 
 def ellipses(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
-    """One to three ellipses, each of which may reach over the frame's border."""
+    """Draw one to three ellipses, each of which may reach over the frame's border."""
     yy, xx = np.ogrid[:height, :width]
     mask = np.zeros((height, width), bool)
     for _ in range(rng.integers(1, 3, endpoint=True)):
@@ -75,7 +78,7 @@ def ellipses(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
 
 
 def strokes(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
-    """Thick brush strokes that wander over the picture."""
+    """Draw thick brush strokes that wander over the image."""
     canvas = Image.new("1", (width, height))
     draw = ImageDraw.Draw(canvas)
     scale = min(height, width)
@@ -103,8 +106,10 @@ SHAPES: dict[str, tuple[float, Shape]] = {  # family: (probability, function)
 
 
 def random_mask(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
-    """A random mask, bool (height, width), with 1% to 60% of its pixels missing; a picture too small for that has one pixel
-    missing.
+    """Draw a mask of any family.
+
+    Returns:
+        bool (height, width) with 1% to 60% of its pixels missing. An image too small for that has one pixel missing.
     """
     probabilities = [probability for probability, _ in SHAPES.values()]
     for _ in range(20):
@@ -121,7 +126,7 @@ Paint = Callable[[np.random.Generator, np.ndarray, int, int], np.ndarray]
 
 
 def _colour(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
-    """Any colour, uint8 (3,); a quarter of the time one that hides: near black, near white, or that of a pixel of `image`."""
+    """Draw a colour, uint8 (3,); a quarter of the time one that hides: near black, near white, or a pixel's of `image`."""
     if rng.random() < 0.75:
         return rng.integers(0, 256, 3, dtype=np.uint8)
     near = rng.integers(0, 24, 3, dtype=np.uint8)
@@ -137,7 +142,7 @@ def _flat(rng: np.random.Generator, image: np.ndarray, height: int, width: int) 
 
 
 def _noise(rng: np.random.Generator, image: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Grains of 1 to 4 pixels, grey or coloured; half the time over all levels, else weaker, around a colour."""
+    """Draw grains of 1 to 4 pixels, grey or coloured; half the time over all levels, else weaker, around a colour."""
     block, channels = int(rng.integers(1, 4, endpoint=True)), rng.choice([1, 3])
     grains = rng.integers(-128, 128, (-(-height // block), -(-width // block), channels), dtype=np.int16)
     middle, strength = (np.full(3, 128, np.uint8), 1.0) if rng.random() < 0.5 else (_colour(rng, image), rng.uniform(0.1, 0.5))
@@ -146,7 +151,7 @@ def _noise(rng: np.random.Generator, image: np.ndarray, height: int, width: int)
 
 
 def _stripes(rng: np.random.Generator, image: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Stripes of two colours, a third of them grey, 2 to 20 pixels wide; upright or level two times in three."""
+    """Draw stripes of two colours, a third of them grey, 2 to 20 pixels wide; upright or level two times in three."""
     colours = np.stack([_colour(rng, image), _colour(rng, image)])
     if rng.random() < 1 / 3:
         colours[:] = colours[:, :1]
@@ -171,37 +176,52 @@ PAINTS: dict[str, tuple[float, Paint]] = {  # kind: (probability, function that 
 
 
 def paint(rng: np.random.Generator, image: np.ndarray, mask: np.ndarray, foreign: np.ndarray | None = None) -> np.ndarray:
-    """`image` with something painted where `mask` is True: `foreign`, a picture of the same shape, where one is given; else
-    one of PAINTS.
+    """Paint over the missing pixels of an image.
+
+    Args:
+        rng: The source of all randomness.
+        image: uint8 (H, W, 3), which stays as it is.
+        mask: bool (H, W), True where to paint.
+        foreign: An image of the same shape to paint with; None draws one of PAINTS.
+
+    Returns:
+        The painted image, uint8 (H, W, 3).
     """
     painted = image.copy()
     if not mask.any():
         return painted
     # within the mask's bounding box alone, which is much faster
-    box = tuple(slice(found[0], found[-1] + 1) for found in (np.flatnonzero(mask.any(axis)) for axis in (1, 0)))
+    box = tuple(slice(lines[0], lines[-1] + 1) for lines in (np.flatnonzero(mask.any(axis)) for axis in (1, 0)))
     height, width = mask[box].shape
     if foreign is not None:
         fill = foreign[box]
     else:
         kind = rng.choice(list(PAINTS), p=[probability for probability, _ in PAINTS.values()])
         fill = PAINTS[kind][1](rng, image, height, width)
-    missing = mask[box].repeat(3, axis=1).reshape(height, width, 3)  # numpy broadcasts three channels slowly
-    painted[box] = np.where(missing, fill, image[box])
+    channels = mask[box].repeat(3, axis=1).reshape(height, width, 3)  # numpy broadcasts three channels slowly
+    painted[box] = np.where(channels, fill, image[box])
     return painted
 
 
 def occlude_as_described(rng: np.random.Generator, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The described occlusion of a clean picture, one black square: (occluded uint8 (H, W, 3), mask bool (H, W)).
+    """Occlude a clean image as described: with one black square.
 
-    As in the described dataset it is compressed afterwards, so that the square is not exactly black.
+    As in the described dataset the image is compressed afterwards, so that the square is not exactly black.
+
+    Returns:
+        The occluded image, uint8 (H, W, 3), and the mask, bool (H, W).
     """
     mask = described_square(rng, *image.shape[:2])
     return jpeg(np.where(mask[..., None], np.uint8(0), image), int(rng.integers(75, 95, endpoint=True))), mask
 
 
 def jpeg(image: np.ndarray, quality: int, subsampling: int = 2) -> np.ndarray:
-    """`image` after JPEG compression, ringing at the occlusion's edge and all. subsampling: 2 for colour at half the
-    resolution, 0 for all of it.
+    """Return an image after JPEG compression, with the ringing that it leaves at an occlusion's edge.
+
+    Args:
+        image: uint8 (H, W, 3).
+        quality: As Pillow has it, 1 to 95.
+        subsampling: 2 for colour at half the resolution, 0 for all of it.
     """
     buffer = io.BytesIO()
     Image.fromarray(image).save(buffer, "JPEG", quality=quality, subsampling=subsampling)
@@ -211,9 +231,18 @@ def jpeg(image: np.ndarray, quality: int, subsampling: int = 2) -> np.ndarray:
 def occlude(
     rng: np.random.Generator, image: np.ndarray, foreign: np.ndarray | None = None, shape: Shape = random_mask
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Occlude a clean picture: (occluded uint8 (H, W, 3), mask bool (H, W)), of any shape or of one family's.
+    """Occlude a clean image.
 
-    A third of the results went through JPEG compression afterwards, so their known pixels differ a little from `image`.
+    A third of the results went through JPEG compression, so their known pixels differ a little from `image`.
+
+    Args:
+        rng: The source of all randomness.
+        image: uint8 (H, W, 3).
+        foreign: An image of the same shape to paint with; None draws one of PAINTS.
+        shape: Draws the mask: any shape, or one family's.
+
+    Returns:
+        The occluded image, uint8 (H, W, 3), and the mask, bool (H, W).
     """
     mask = shape(rng, *image.shape[:2])
     occluded = paint(rng, image, mask, foreign)

@@ -1,5 +1,7 @@
-"""What people put over photographs, to teach a detector: boxes, shapes, words, scribbles, logos; in any paint, opaque or half
-transparent. Pictures are RGB uint8 (H, W, 3); how much is covered is float32 (H, W) in [0, 1].
+"""What people put over photographs, to train a detector: boxes, shapes, words, scribbles and logos, in any paint.
+
+Overlays are opaque or half transparent. Images are RGB uint8 (H, W, 3); covers, float32 (H, W) in [0, 1], say how much of each
+pixel is hidden.
 """
 
 import string
@@ -12,13 +14,13 @@ from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 from . import occluders
 
-COVERED = 0.3  # a pixel of which an overlay hides so much counts as covered
+COVERED = 0.3  # from this much of a pixel on, it counts as covered
 
 Cover = Callable[[np.random.Generator, int, int], np.ndarray]
 
 
 def box(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
-    """An upright box of 1% to 50% of the picture, now and then along a whole side of it."""
+    """Draw an upright box of 1% to 50% of the image, now and then along a whole side of it."""
     share, aspect = np.exp(rng.uniform(np.log(0.01), np.log(0.5))), np.exp(rng.uniform(-1.2, 1.2))
     h = int(np.clip((share * height * width / aspect) ** 0.5, 4, 0.95 * height))
     w = int(np.clip((share * height * width * aspect) ** 0.5, 4, 0.95 * width))
@@ -31,18 +33,18 @@ def box(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
 
 
 def boxes(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
-    """One to three boxes."""
+    """Draw one to three boxes."""
     return np.maximum.reduce([box(rng, height, width) for _ in range(rng.choice([1, 1, 2, 3]))])
 
 
 def shapes(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
-    """One of occluders.SHAPES."""
+    """Draw one of occluders.SHAPES."""
     return occluders.random_mask(rng, height, width).astype(np.float32)
 
 
 @cache
 def fonts() -> list[str | None]:
-    """Those that matplotlib brings, where it is installed, and Pillow's own."""
+    """List the fonts that matplotlib brings, where it is installed, and None for Pillow's own."""
     try:
         import matplotlib
     except ImportError:
@@ -52,7 +54,7 @@ def fonts() -> list[str | None]:
 
 
 def words(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
-    """One to three dates, captions or single words, 2% to 14% of the height, most of them level."""
+    """Draw one to three dates, captions or single words, 2% to 14% of the height, most of them level."""
     cover = Image.new("L", (width, height))
     for _ in range(rng.choice([1, 1, 2, 3])):
         size = max(8, int(height * np.exp(rng.uniform(np.log(0.02), np.log(0.14)))))
@@ -85,7 +87,7 @@ def _text(rng: np.random.Generator) -> str:
 
 
 def scribbles(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
-    """Strokes of a brush, thin to thick, some with soft edges, and straight lines."""
+    """Draw brush strokes, thin to thick, some with soft edges, and straight lines."""
     cover, scale = Image.new("L", (width, height)), min(height, width)
     draw = ImageDraw.Draw(cover)
     for _ in range(rng.integers(1, 5)):
@@ -105,7 +107,7 @@ def scribbles(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
 
 
 def logo(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
-    """A small emblem of rings, stars and bars."""
+    """Draw a small emblem of rings, polygons and bars."""
     side = max(16, int(min(height, width) * rng.uniform(0.06, 0.25)))
     tag = Image.new("L", (side, side))
     draw = ImageDraw.Draw(tag)
@@ -143,7 +145,10 @@ STAMPS = np.array([[255, 255, 255], [255, 140, 0], [255, 230, 0], [0, 0, 0], [23
 
 
 def colour(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
-    """Any colour, uint8 (3,), most of the time one that hides: near white, near black, grey, or one of the picture's own."""
+    """Draw a colour, uint8 (3,).
+
+    Most of the time it is one that hides: near white, near black, grey, or one of the image's own.
+    """
     kind = rng.choice(5, p=[0.25, 0.15, 0.2, 0.1, 0.3])
     if kind == 0:
         return (255 - rng.integers(0, 12) * np.ones(3) - rng.integers(0, 4, 3)).astype(np.uint8)
@@ -158,13 +163,13 @@ def colour(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
 
 
 def _grains(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
-    """Noise over all levels, a pixel a grain."""
+    """Draw noise over all levels, one pixel a grain."""
     grains = rng.integers(0, 256, (*image.shape[:2], rng.choice([1, 3])), dtype=np.uint8)
     return np.broadcast_to(grains, image.shape)
 
 
 def _mosaic(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
-    """The picture itself in cells of one colour."""
+    """Return the image itself in cells of one colour."""
     height, width = image.shape[:2]
     cell = int(rng.uniform(6, max(8, 0.04 * max(height, width))))
     small = Image.fromarray(np.ascontiguousarray(image)).resize((-(-width // cell), -(-height // cell)), Image.Resampling.BOX)
@@ -177,7 +182,7 @@ def _blurred(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
 
 
 def draw(rng: np.random.Generator, height: int, width: int) -> tuple[str, np.ndarray]:
-    """A family of COVERS, and how much of each pixel it covers, float32 (height, width) in [0, 1]."""
+    """Draw a family of COVERS, and how much of each pixel it covers, float32 (height, width) in [0, 1]."""
     family = str(rng.choice(list(COVERS), p=[probability for probability, _ in COVERS.values()]))
     return family, COVERS[family][1](rng, height, width)
 
@@ -188,10 +193,16 @@ def overlay(
     foreign: np.ndarray | None = None,
     drawn: tuple[str, np.ndarray] | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """A photograph with something over it: (uint8 (H, W, 3), how much of each pixel is covered, float32 (H, W) in [0, 1]).
+    """Put something over a photograph.
 
-    foreign: another photograph, of the same shape, that may be what lies over it. drawn: what `draw` gave, or its part for this
-    part of a photograph.
+    Args:
+        rng: The source of all randomness.
+        image: uint8 (H, W, 3).
+        foreign: Another photograph of the same shape, which may be what lies over it.
+        drawn: What `draw` gave, or its part for this part of a photograph; None draws it here.
+
+    Returns:
+        The result, uint8 (H, W, 3), and how much of each pixel is covered, float32 (H, W) in [0, 1].
     """
     family, cover = drawn or draw(rng, *image.shape[:2])
     if family in SMALL:

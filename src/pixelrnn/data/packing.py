@@ -1,6 +1,6 @@
-"""Photographs to tar shards in WebDataset's layout with their indexes, shard by shard: a run that is stopped goes on.
+"""Packs photographs into tar shards of WebDataset's layout, with their indexes. A run that was stopped can be continued.
 
-What is written is the same bytes whoever writes it, whenever, in however many runs.
+The bytes do not depend on who writes them, when, or in how many runs.
 """
 
 import hashlib
@@ -26,12 +26,12 @@ from ..image import resize
 from .shards import PARTIAL, Index, left_out, read_index, write_index
 from .sources import Named, Source, content
 
-SUFFIXES = {"JPEG": ".jpg", "TIFF": ".tif"}  # of formats that are not called as their suffix
-AHEAD = 32  # pictures that are read together; twice as many are held
+SUFFIXES = {"JPEG": ".jpg", "TIFF": ".tif"}  # of formats whose name is not their suffix
+AHEAD = 32  # images that are read together; twice as many are held
 
 
 class Checked(NamedTuple):
-    """A picture that can be read, by the name of its member, or why it cannot."""
+    """An image and the name of its member, or why it cannot be read."""
 
     name: str
     content: bytes
@@ -39,11 +39,11 @@ class Checked(NamedTuple):
 
 
 class Packed(NamedTuple):
-    """What lies in a folder of shards."""
+    """What a folder of shards holds."""
 
     pictures: int
     shards: int
-    errors: list[str]  # of the pictures that could not be read and are in no shard
+    errors: list[str]  # of the images that could not be read and are in no shard
 
 
 def pack(
@@ -54,13 +54,21 @@ def pack(
     processes: int | None = None,
     tell: Callable[[int], None] = lambda count: None,
 ) -> Packed:
-    """Write the photographs of `source` in order to out/shard-000000.tar and so on, each of which ends with the picture that
-    makes it `megabytes` long. Pictures are decoded to see that they can be read; their bytes are kept as they are, but for
-    those with a side longer than `max_side` pixels, which are reduced and become JPEG of quality 95.
+    """Write the photographs of a source, in order, to out/shard-000000.tar and so on.
 
-    Shards that are there already are kept where they were made of the same; one that is not whole is written again. processes:
-    that read, by default as many as there are cores. tell: called with how many pictures of the source are done. Raises
-    PixelRNNError for a folder that holds something else.
+    Images are decoded to check that they can be read, but their files are kept byte for byte, unless they exceed `max_side`.
+    Finished shards of the same source and options are kept; one that is not complete is written again.
+
+    Args:
+        source: The photographs.
+        out: The folder of the shards.
+        megabytes: A shard ends with the image that makes it so long.
+        max_side: Pixels; an image with a longer side is reduced and becomes a JPEG of quality 95.
+        processes: How many read; by default as many as there are cores.
+        tell: Called with how many images of the source are done.
+
+    Raises:
+        PixelRNNError: The folder holds something else.
     """
     made = _fingerprint(source, megabytes, max_side)
     finished = _finished(out, made)
@@ -88,7 +96,7 @@ def _partial(shard: Path) -> Path:
 
 
 def _finished(out: Path, made: bytes) -> list[Index]:
-    """The shards that are whole, from the first on. Raises PixelRNNError where the folder is of something else."""
+    """List the complete shards, from the first on. Raises PixelRNNError where the folder holds something else."""
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -96,54 +104,57 @@ def _finished(out: Path, made: bytes) -> list[Index]:
     for path in out.iterdir():
         if not path.name.lstrip(".").startswith("shard-"):
             raise PixelRNNError(f"{path}: a file that no packing wrote, and nothing is overwritten. Name a new folder.")
-    found: list[Index] = []
-    while index := read_index(_shard(out, len(found))):
+    finished: list[Index] = []
+    while index := read_index(_shard(out, len(finished))):
         if index.made != made:
-            raise PixelRNNError(f"{_shard(out, len(found))}: made of other photographs or options. Name a new folder.")
-        found.append(index)
-    return found
+            raise PixelRNNError(f"{_shard(out, len(finished))}: made of other photographs or options. Name a new folder.")
+        finished.append(index)
+    return finished
 
 
 def _fingerprint(source: Source, megabytes: float, max_side: int | None) -> bytes:
-    """16 bytes that differ where other shards would be made, as far as the number and some of the names tell."""
+    """Return 16 bytes that differ where other shards would be made, judging by the number of images and some names."""
     count = len(source)
     names = [source.key(i * (count - 1) // 64) for i in range(65)] if count else []
     return hashlib.blake2b(repr((count, names, float(megabytes), max_side)).encode(), digest_size=16).digest()
 
 
 def _numbered(checked: Iterable[Checked], start: int, tell: Callable[[int], None]) -> Iterator[tuple[int, Checked]]:
-    for number, one in enumerate(checked, start + 1):
-        yield number, one
+    for number, image in enumerate(checked, start + 1):
+        yield number, image
         tell(number)
 
 
 def _write_shard(
     shard: Path, checked: Iterator[tuple[int, Checked]], size: int
 ) -> tuple[list[tuple[str, int, int]], list[str], int]:
-    """Write the tar beside its place until it has `size` bytes: the places of its pictures, what could not be read, and where
-    the next one begins.
+    """Write the tar under a temporary name until it has `size` bytes.
+
+    Returns:
+        Name, first byte and size of each image; a line on each one that could not be read; and the number in the source at
+        which the next shard begins.
     """
     places: list[tuple[str, int, int]] = []
     lost: list[str] = []
     following = 0
     with _partial(shard).open("wb") as file, tarfile.open(fileobj=file, mode="w", format=tarfile.GNU_FORMAT) as tar:
-        for number, one in checked:
+        for number, image in checked:
             following = number
-            if one.error:
-                lost.append(one.error)
+            if image.error:
+                lost.append(image.error)
                 continue
-            info = tarfile.TarInfo(one.name)  # of no time, and nobody's
-            info.size = len(one.content)
-            tar.addfile(info, io.BytesIO(one.content))
+            info = tarfile.TarInfo(image.name)  # without time or owner
+            info.size = len(image.content)
+            tar.addfile(info, io.BytesIO(image.content))
             padded = -(-info.size // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE
-            places.append((one.name, tar.offset - padded, info.size))
+            places.append((image.name, tar.offset - padded, info.size))
             if tar.offset >= size:
                 break
     return places, lost, following
 
 
 def _put(shard: Path, places: list[tuple[str, int, int]], following: int, made: bytes, lost: list[str]) -> None:
-    """Move a shard that is written to its place, then write its index, without which it does not count."""
+    """Move a finished shard to its place, then write its index, without which it does not count."""
     with _partial(shard).open("rb") as file:
         os.fsync(file.fileno())
     _partial(shard).replace(shard)
@@ -151,7 +162,7 @@ def _put(shard: Path, places: list[tuple[str, int, int]], following: int, made: 
 
 
 def _check_all(source: Source, start: int, max_side: int | None, processes: int | None) -> Iterator[Checked]:
-    """The pictures from `start` on, in order."""
+    """Check the images from `start` on, in order."""
     waiting: deque[Iterator[Checked]] = deque()
     with ProcessPoolExecutor(processes, initializer=_begin, initargs=(source,)) as pool:
         for first in range(start, len(source), AHEAD):
@@ -163,7 +174,7 @@ def _check_all(source: Source, start: int, max_side: int | None, processes: int 
             yield from waiting.popleft()
 
 
-_source: list[Source] = []  # of a process that checks
+_source: list[Source] = []  # what a worker process reads
 
 
 def _begin(source: Source) -> None:
@@ -172,7 +183,7 @@ def _begin(source: Source) -> None:
 
 
 def _end_with_parent() -> None:
-    """Or a process that checks would wait for ever for one that was killed."""
+    """End with the parent process; otherwise a worker would wait for ever for one that was killed."""
     if parent := multiprocessing.parent_process():
         wait([parent.sentinel])
         os._exit(1)
@@ -184,22 +195,22 @@ def _check(index: int, max_side: int | None) -> Checked:
     try:
         opened = source.open(index)
         file = content(opened)
-        picture = read_picture(Named(file, str(opened) if isinstance(opened, Path) else opened.name))
+        decoded = read_picture(Named(file, str(opened) if isinstance(opened, Path) else opened.name))
     except PixelRNNError as error:
         return Checked(key, b"", str(error))
     stem, suffix = _split(key)
     if index and _split(source.key(index - 1))[0] == stem:
         stem += f"%2E{suffix[1:]}"  # in WebDataset's layout a sample has one key, and one picture of a kind
-    suffix = suffix or SUFFIXES.get(picture.format, f".{picture.format.lower()}")
-    height, width = picture.pixels.shape[:2]
+    suffix = suffix or SUFFIXES.get(decoded.format, f".{decoded.format.lower()}")
+    height, width = decoded.pixels.shape[:2]
     if max_side is not None and max(height, width) > max_side:
         scale, suffix = max_side / max(height, width), ".jpg"
-        file = encode_image(resize(picture.pixels, max(1, round(width * scale)), max(1, round(height * scale))), suffix)
+        file = encode_image(resize(decoded.pixels, max(1, round(width * scale)), max(1, round(height * scale))), suffix)
     return Checked(stem + suffix, file)
 
 
 def _split(key: str) -> tuple[str, str]:
-    """The key of a sample, in which no dot may be, and the suffix of a picture, or ""."""
+    """Split a key into that of a sample, which may hold no dot, and the suffix of an image, or ""."""
     folder, slash, own = key.lstrip("/").rpartition("/")
     stem, suffix = os.path.splitext(own)
     if suffix.lower() not in suffixes():

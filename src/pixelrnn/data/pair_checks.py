@@ -1,4 +1,4 @@
-"""Whether the two pictures of a pair belong together, and where they differ."""
+"""Checks whether the two images of a pair belong together, and finds where they differ."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -11,38 +11,48 @@ from ..errors import PixelRNNError
 from ..image import resize
 from .pairs import Pair
 
-SIDE = 128  # at which pairs are compared
-LOOKED_AT = 1000  # pairs at most, spread evenly
-ALIKE = 12  # grey levels by which compression alone makes two pictures differ
-MOSTLY = 0.25  # of the picture is alike at least in a pair; the largest occlusions leave 0.4
-SURELY = 0.8  # of the picture is alike in no other two
+SIDE = 128  # pixels a side at which pairs are compared
+CHECKED = 1000  # pairs at most, spread evenly
+ALIKE = 12  # grey levels by which compression alone makes two images differ
+MOSTLY = 0.25  # the least share of alike pixels in a pair; the largest occlusions leave 0.4
+SURELY = 0.8  # the share of alike pixels that only a pair reaches
 
 
 class Fault(NamedTuple):
-    """A pair that is none, and why."""
+    """A pair whose images do not belong together, and why."""
 
     pair: Pair
     reason: str
 
 
 def difference_mask(occluded: np.ndarray, original: np.ndarray, threshold: int = 25) -> np.ndarray:
-    """Where two uint8 (H, W, 3) pictures differ, as a solid mask: bool (H, W).
+    """Find where two images differ, as a solid mask.
 
-    Compression noise below `threshold` grey levels, and specks, do not count; gaps where the original has the occlusion's own
-    colour are closed when they are small.
+    Compression noise and specks do not count. Small gaps, where the original has the occlusion's own colour, are closed.
+
+    Args:
+        occluded: uint8 (H, W, 3).
+        original: uint8 (H, W, 3).
+        threshold: Grey levels below which a difference is compression noise.
+
+    Returns:
+        bool (H, W), True where they differ.
     """
-    picture = Image.fromarray((_difference(occluded, original) > threshold).astype(np.uint8) * 255)
+    mask = Image.fromarray((_difference(occluded, original) > threshold).astype(np.uint8) * 255)
     # opening takes specks out, closing fills small gaps; square windows keep the corners of boxes
-    picture = picture.filter(ImageFilter.MinFilter(3)).filter(ImageFilter.MaxFilter(3))
-    picture = picture.filter(ImageFilter.MaxFilter(11)).filter(ImageFilter.MinFilter(11))
-    return np.asarray(picture) > 0
+    mask = mask.filter(ImageFilter.MinFilter(3)).filter(ImageFilter.MaxFilter(3))
+    mask = mask.filter(ImageFilter.MaxFilter(11)).filter(ImageFilter.MinFilter(11))
+    return np.asarray(mask) > 0
 
 
 def check_pairs(pairs: Sequence[Pair]) -> None:
-    """Look at the pictures of all pairs, or of 1,000 of many. Raises PixelRNNError that names the first pairs that differ over
-    most of the picture or nowhere, are mirrored, moved, swapped, of other shapes, or belong to another pair.
+    """Check that the images of each pair belong together; of more than 1,000 pairs, check about 1,000.
+
+    Raises:
+        PixelRNNError: Some pairs differ over most of the image or nowhere, are mirrored, moved, swapped, of other shapes, or
+            belong to another pair. The message names the first of them.
     """
-    step = -(-len(pairs) // LOOKED_AT)
+    step = -(-len(pairs) // CHECKED)
     faults = find_faults(pairs[:: max(1, step)])
     if not faults:
         return
@@ -55,14 +65,14 @@ def check_pairs(pairs: Sequence[Pair]) -> None:
 
 
 def find_faults(pairs: Sequence[Pair]) -> list[Fault]:
-    """Those of `pairs` whose two pictures do not belong together."""
+    """Return those pairs whose two images do not belong together."""
     small: list[tuple[np.ndarray, np.ndarray]] = []
     reasons: dict[int, str] = {}
     for number, pair in enumerate(pairs):
         whole = [read_image(path) for path in (pair.occluded, pair.original)]
-        occluded, original = (resize(picture, SIDE, SIDE) for picture in whole)
+        occluded, original = (resize(image, SIDE, SIDE) for image in whole)
         small.append((_thumbnail(occluded), _thumbnail(original)))
-        aspects = [picture.shape[1] / picture.shape[0] for picture in whole]
+        aspects = [image.shape[1] / image.shape[0] for image in whole]
         if not 0.95 < aspects[0] / aspects[1] < 1.05:
             reasons[number] = "have different shapes"
         elif reason := _fault(occluded, original):
@@ -85,7 +95,7 @@ SWAPPED = "are swapped: the second is the occluded one"
 
 
 def _fault(occluded: np.ndarray, original: np.ndarray) -> str | None:
-    """What is wrong with a pair of uint8 (SIDE, SIDE, 3)."""
+    """Say what is wrong with a pair of uint8 (SIDE, SIDE, 3); None where nothing is."""
     alike = _alike(occluded, original)
     if alike < SURELY and (reason := _misplaced(occluded, original, alike)):
         return reason
@@ -96,7 +106,7 @@ def _fault(occluded: np.ndarray, original: np.ndarray) -> str | None:
 
 
 def _misplaced(occluded: np.ndarray, original: np.ndarray, alike: float) -> str | None:
-    """How the pixels of such a pair, of which the share `alike` is, lie elsewhere."""
+    """Say how the pixels of a pair are displaced, where the share `alike` of them is alike; None where they are not."""
     for name, turned in (("mirrored", occluded[:, ::-1]), ("upside down", occluded[::-1]), ("turned", occluded[::-1, ::-1])):
         if _alike(turned, original) > max(MOSTLY, alike + 0.1):
             return f"are {name}"
@@ -112,35 +122,35 @@ def _difference(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def _alike(a: np.ndarray, b: np.ndarray) -> float:
-    """Share of the pixels that differ by compression at most."""
+    """Return the share of the pixels that differ by no more than compression."""
     return float((_difference(a, b) <= ALIKE).mean())
 
 
 def _shift(a: np.ndarray, b: np.ndarray) -> tuple[int, int]:
-    """By how many pixels down and right `b` shows what `a` does; phase correlation (Kuglin and Hines 1975)."""
-    spectra = [np.fft.rfft2(picture.mean(axis=2) - picture.mean()) for picture in (a, b)]
+    """Find by how many pixels, down and right, `b` is `a` moved, by phase correlation (Kuglin and Hines 1975)."""
+    spectra = [np.fft.rfft2(image.mean(axis=2) - image.mean()) for image in (a, b)]
     cross = spectra[1] * spectra[0].conj()
     peak = np.fft.irfft2(cross / np.maximum(np.abs(cross), 1e-9), s=(SIDE, SIDE))
-    down, right = (int(found) for found in np.unravel_index(peak.argmax(), peak.shape))
+    down, right = (int(index) for index in np.unravel_index(peak.argmax(), peak.shape))
     return (down + SIDE // 2) % SIDE - SIDE // 2, (right + SIDE // 2) % SIDE - SIDE // 2  # above the half it is negative
 
 
 def _overlap(a: np.ndarray, b: np.ndarray, down: int, right: int) -> tuple[np.ndarray, np.ndarray]:
-    """What both show where `b` is `a` moved."""
+    """Cut out what both show where `b` is `a` moved."""
     rows, columns = (slice(max(0, by), SIDE + min(0, by)) for by in (down, right))
     return np.roll(a, (down, right), (0, 1))[rows, columns], b[rows, columns]
 
 
-def _step(picture: np.ndarray, mask: np.ndarray) -> float:
-    """Mean difference across the outline of `mask`, in grey levels: of paint it is large."""
+def _step(image: np.ndarray, mask: np.ndarray) -> float:
+    """Return the mean difference across the outline of `mask` in grey levels; paint makes it large."""
     steps = []
     for axis in (0, 1):
-        inside, beyond = (np.take(mask, range(*ends), axis) for ends in ((0, SIDE - 3), (3, SIDE)))
-        near, far = (np.take(picture, range(*ends), axis) for ends in ((0, SIDE - 3), (3, SIDE)))
-        steps.append(_difference(near, far)[inside != beyond])
-    found = np.concatenate(steps)
-    return float(found.mean()) if found.size else 0.0
+        mask_near, mask_far = (np.take(mask, range(*ends), axis) for ends in ((0, SIDE - 3), (3, SIDE)))
+        near, far = (np.take(image, range(*ends), axis) for ends in ((0, SIDE - 3), (3, SIDE)))
+        steps.append(_difference(near, far)[mask_near != mask_far])
+    across = np.concatenate(steps)
+    return float(across.mean()) if across.size else 0.0
 
 
-def _thumbnail(picture: np.ndarray) -> np.ndarray:
-    return resize(picture, 16, 16).astype(np.float32)
+def _thumbnail(image: np.ndarray) -> np.ndarray:
+    return resize(image, 16, 16).astype(np.float32)

@@ -1,4 +1,4 @@
-"""The described paired layout: which files belong together, and pairs made of clean photographs."""
+"""The described paired layout: finds which files belong together, and makes pairs of clean photographs."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -19,7 +19,7 @@ LAYOUT = """expected layout:
 
 
 class Pair(NamedTuple):
-    """One training pair and the number or name it was matched by."""
+    """One training pair, and the number or name that it was matched by."""
 
     key: str
     occluded: Path
@@ -31,32 +31,38 @@ class Pair(NamedTuple):
 
 
 def is_paired(root: Path) -> bool:
-    """Whether `root` has the folders of the paired layout."""
-    return any(_inside(root, "train", part) is not None for part in PARTS[:2])
+    """Return whether `root` has the folders of the paired layout."""
+    return any(_subfolder(root, "train", part) is not None for part in PARTS[:2])
 
 
-def _inside(root: Path, *names: str) -> Path | None:
-    """The folder of these names below `root`, in any case; None where there is none."""
+def _subfolder(root: Path, *names: str) -> Path | None:
+    """Return the folder of these names below `root`, in upper or lower case; None where there is none."""
     for name in names:
-        found = [path for path in root.iterdir() if path.name.lower() == name and path.is_dir()] if root.is_dir() else []
-        if not found:
+        folders = [path for path in root.iterdir() if path.name.lower() == name and path.is_dir()] if root.is_dir() else []
+        if not folders:
             return None
-        root = next((path for path in found if path.name == name), found[0])
+        root = next((path for path in folders if path.name == name), folders[0])
     return root
 
 
 def find_pairs(root: str | Path) -> list[Pair]:
-    """The pairs below `root` in the layout above, by number, in numerical order; by name where names have no number.
+    """Find the pairs below `root` in the paired layout.
 
-    Raises PixelRNNError that names the files and shows the layout: no such folder, no pictures, a file without partner, two
-    files with one number.
+    Files are matched by their number, and where names have none by their name.
+
+    Returns:
+        The pairs in numerical order.
+
+    Raises:
+        PixelRNNError: There is no such folder or no image, a file has no partner, or two files have one number. The message
+            names the files and shows the layout.
     """
     root = Path(root)
-    found = {part: _inside(root, "train", part) for part in PARTS[:2]}
-    for part, folder in found.items():
+    folders = {part: _subfolder(root, "train", part) for part in PARTS[:2]}
+    for part, folder in folders.items():
         if folder is None:
             raise PixelRNNError(f"{root / 'train' / part}: no such folder; {LAYOUT}")
-    occluded, original = (_by_key(folder) for folder in found.values() if folder is not None)
+    occluded, original = (_by_key(folder) for folder in folders.values() if folder is not None)
     alone = sorted(
         [*(occluded[k] for k in occluded.keys() - original.keys()), *(original[k] for k in original.keys() - occluded.keys())]
     )
@@ -69,40 +75,48 @@ def find_pairs(root: str | Path) -> list[Pair]:
 def write_pairs(
     pictures: Iterable[np.ndarray], out: Path, seed: int, test: int = 0, style: str = "square", name: str = "bed"
 ) -> None:
-    """Occlude clean pictures, uint8 (H, W, 3), and write them to `out` in the paired layout, as JPEG and numbered from 0.
+    """Occlude clean images and write them in the paired layout, as JPEG and numbered from 0.
 
-    test: that many of the first go to occluded_test/, without their originals. style: "square", one black square as the
-    described dataset has, or "random", any shape and paint. Raises PixelRNNError where `out` holds something already.
+    Args:
+        pictures: Images uint8 (H, W, 3).
+        out: The folder, which must be new or empty.
+        seed: Decides the occlusions.
+        test: That many of the first go to occluded_test/, without their originals.
+        style: "square", one black square as in the described dataset, or "random", any shape and paint.
+        name: The NAME in the files' names.
+
+    Raises:
+        PixelRNNError: `out` holds something already.
     """
     if out.exists() and any(out.iterdir()):
         raise PixelRNNError(f"{out}: not empty, and nothing is overwritten. Name a new folder.")
-    for number, picture in enumerate(pictures):
+    for number, image in enumerate(pictures):
         rng = np.random.default_rng([seed, number])
         if style == "square":  # compressed as it is written
-            occluded = np.where(described_square(rng, *picture.shape[:2])[..., None], np.uint8(0), picture)
+            occluded = np.where(described_square(rng, *image.shape[:2])[..., None], np.uint8(0), image)
         else:
-            occluded, _ = occlude(rng, picture)
+            occluded, _ = occlude(rng, image)
         if number < test:
             write_image(out / "occluded_test" / f"occluded_{name}_{number}.jpg", occluded)
         else:
             write_image(out / "train" / "occluded_images" / f"occluded_{name}_{number}.jpg", occluded)
-            write_image(out / "train" / "original_images" / f"{name}_{number}.jpg", picture)
+            write_image(out / "train" / "original_images" / f"{name}_{number}.jpg", image)
 
 
 def _by_key(folder: Path) -> dict[str, Path]:
-    """Pictures directly in `folder` by the last number in their name, or by the name less its `occluded_` prefix."""
-    found: dict[str, Path] = {}
+    """List the images directly in `folder` by the last number in their name, or else by the name without `occluded_`."""
+    by_key: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
         if path.suffix.lower() not in SUFFIXES or path.name.startswith("."):
             continue
         numbers = re.findall(r"[0-9]+", path.stem)
         key = str(int(numbers[-1])) if numbers else path.stem.removeprefix("occluded_")
-        if key in found:
-            raise PixelRNNError(f"{found[key]}, {path.name}: two pictures with the same number {key}; {LAYOUT}")
-        found[key] = path
-    if not found:
+        if key in by_key:
+            raise PixelRNNError(f"{by_key[key]}, {path.name}: two pictures with the same number {key}; {LAYOUT}")
+        by_key[key] = path
+    if not by_key:
         raise PixelRNNError(f"{folder}: no pictures in this folder; {LAYOUT}")
-    return found
+    return by_key
 
 
 def _some(paths: Sequence[Path]) -> str:
@@ -111,9 +125,18 @@ def _some(paths: Sequence[Path]) -> str:
 
 
 def split(items: Sequence[Any], fraction: float, seed: int) -> tuple[list[Any], list[Any]]:
-    """Shuffle by `seed` and part `items` into (training, validation), at least one of each, order kept.
+    """Split items at random, their order kept.
 
-    Raises PixelRNNError for fewer than two items or a fraction outside (0, 1).
+    Args:
+        items: At least two.
+        fraction: The share to keep for validation, in (0, 1).
+        seed: Decides which.
+
+    Returns:
+        The items for training and for validation, at least one of each.
+
+    Raises:
+        PixelRNNError: There are fewer than two items, or the fraction is outside (0, 1).
     """
     if len(items) < 2 or not 0 < fraction < 1:
         raise PixelRNNError(
@@ -122,13 +145,14 @@ def split(items: Sequence[Any], fraction: float, seed: int) -> tuple[list[Any], 
         )
     count = min(len(items) - 1, max(1, round(fraction * len(items))))
     chosen = set(np.random.default_rng(seed).permutation(len(items))[:count].tolist())
-    return [x for i, x in enumerate(items) if i not in chosen], [x for i, x in enumerate(items) if i in chosen]
+    return [item for i, item in enumerate(items) if i not in chosen], [item for i, item in enumerate(items) if i in chosen]
 
 
 def split_by_number(pairs: Sequence[Pair], valid_from: int) -> tuple[list[Pair], list[Pair]]:
-    """Part pairs into (training, validation): those numbered `valid_from` and more validate.
+    """Split pairs into those for training and those numbered `valid_from` and above, for validation.
 
-    Raises PixelRNNError where a part is empty or a pair has no number.
+    Raises:
+        PixelRNNError: One of the two is empty, or a pair has no number.
     """
     unnumbered = [pair.original for pair in pairs if pair.number is None]
     if unnumbered:

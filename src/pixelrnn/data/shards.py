@@ -1,9 +1,12 @@
 """Photographs in tar files of WebDataset's layout (KEY.jpg, or .png, .webp; shard-000000.tar and so on), read by number.
 
-Beside each NAME.tar lies its index NAME.idx, so that neither opening nor reading passes over a shard: 64 bytes of MAGIC, the
-size of the tar, how many pictures it has, the length of their names, the number in its source at which the next shard begins,
-and 16 bytes that say what was packed how; then for each picture three uint64, where its bytes begin, how many there are, and
-where its name ends; the names; and a line on each picture that was left out. Numbers are little-endian.
+Beside each NAME.tar lies its index NAME.idx, so that nothing has to pass over a shard. All numbers in it are little-endian:
+
+    64 bytes     a header: MAGIC; the tar's size; the number of images; the length of all names; the number in its source at
+                 which the next shard begins; 16 bytes that identify what was packed, and how
+    24 per image three uint64: where the image's bytes begin, how many there are, and where its name ends
+    the names    one after the other
+    text         a line on each image that was left out
 """
 
 import os
@@ -23,31 +26,32 @@ from .sources import Named, Source
 MAGIC = b"pixelrnn shard 1"
 HEADER = struct.Struct("<16s4Q16s")
 PLACE = struct.Struct("<3Q")
-PARTIAL = ".partial"  # ends the name of what is being written
-OPEN = 64  # shards that are held open at a time
+PARTIAL = ".partial"  # the end of the name of a file that is being written
+OPEN = 64  # shards that are open at a time
 
 
 class Index(NamedTuple):
-    """What an index file says of a shard besides where its pictures are."""
+    """The header of an index file."""
 
     size: int  # of the tar, in bytes
-    pictures: int
+    pictures: int  # how many images it has
     names: int  # bytes of all names together
     following: int  # number in the source at which the next shard begins
-    made: bytes  # 16 that say what was packed how; zeros where that is not known
+    made: bytes  # 16 that identify what was packed, and how; zeros where that is not known
 
     @property
     def start(self) -> int:
-        """Where the names begin."""
+        """Where in the file the names begin."""
         return HEADER.size + PLACE.size * self.pictures
 
 
 def index_path(shard: Path) -> Path:
+    """Return the path of a shard's index."""
     return shard.with_suffix(".idx")
 
 
 def read_index(shard: Path) -> Index | None:
-    """None where the shard has no index, or that of another file."""
+    """Read the header of a shard's index; None where it has none, or that of another file."""
     try:
         with index_path(shard).open("rb") as file:
             magic, size, pictures, names, following, made = HEADER.unpack(file.read(HEADER.size))
@@ -61,13 +65,24 @@ def read_index(shard: Path) -> Index | None:
 def write_index(
     shard: Path, places: Sequence[tuple[str, int, int]], following: int = 0, made: bytes = bytes(16), lost: Iterable[str] = ()
 ) -> None:
-    """The index of a shard whose pictures' (name, begin, size) are `places`, whole or not at all."""
+    """Write the index of a shard, whole or not at all.
+
+    Args:
+        shard: The tar file.
+        places: Name, first byte and size of each image.
+        following: The number in the source at which the next shard begins.
+        made: 16 bytes that identify what was packed, and how.
+        lost: A line on each image that was left out.
+
+    Raises:
+        PixelRNNError: The file cannot be written.
+    """
     names = [os.fsencode(name) for name, _, _ in places]
     ends = np.cumsum([len(name) for name in names], dtype="<u8")
     table = np.column_stack([np.array([place[1:] for place in places], "<u8").reshape(-1, 2), ends])
     header = HEADER.pack(MAGIC, shard.stat().st_size, len(places), int(ends[-1]) if names else 0, following, made)
     content = header + table.tobytes() + b"".join(names) + "\n".join(lost).encode()
-    # by a name that the next run writes again, should this one be killed
+    # under a name that the next run writes again, should this one be killed
     temporary = index_path(shard).with_name(f".{index_path(shard).name}{PARTIAL}")
     try:
         temporary.write_bytes(content)
@@ -77,15 +92,20 @@ def write_index(
 
 
 def left_out(shard: Path, index: Index) -> list[str]:
-    """Why each picture is not in the shard that was to be."""
+    """Read the lines on the images that were left out of a shard."""
     return index_path(shard).read_bytes()[index.start + index.names :].decode().splitlines()
 
 
 def index_shard(shard: Path) -> int:
-    """Pass over a shard from elsewhere once, and write its index; how many pictures it has.
+    """Write the index of a shard from elsewhere, in one pass over it.
 
-    Of the members of one name that are pictures, the first whose name has no second suffix counts. Raises PixelRNNError for
-    what is no uncompressed tar file or holds no pictures.
+    Of the members with one key, the first image counts. A member with a second suffix, such as .seg.png, is no image.
+
+    Returns:
+        How many images it has.
+
+    Raises:
+        PixelRNNError: The file is no uncompressed tar file or holds no images.
     """
     places: list[tuple[str, int, int]] = []
     last = None
@@ -105,14 +125,14 @@ def index_shard(shard: Path) -> int:
 
 
 def split_name(name: str) -> tuple[str, str]:
-    """Key and suffix as WebDataset parts them: at the first dot of a member's own name."""
+    """Split a member's name into key and suffix as WebDataset does: at the first dot after the last slash."""
     folder, slash, own = name.rpartition("/")
     stem, _, suffix = own.partition(".")
     return folder + slash + stem, suffix
 
 
 class Shards(Source):
-    """Indexed shards by number, in the order in which they are given; keys are their members' names."""
+    """Indexed shards, in the order in which they are given; keys are their members' names."""
 
     def __init__(self, paths: Sequence[Path]) -> None:
         indexes = [read_index(path) for path in paths]
@@ -127,23 +147,23 @@ class Shards(Source):
         return int(self.ends[-1]) if len(self.ends) else 0
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_open": OrderedDict()}  # files that are open stay with their process
+        return self.__dict__ | {"_open": OrderedDict()}  # open files stay with their process
 
     def _place(self, index: int) -> tuple[int, str, int, int]:
-        """The shard, and the picture's name, begin and size."""
+        """Return the number of the shard, and the image's name, first byte and size."""
         if not 0 <= index < len(self):
             raise IndexError(index)
         number = int(np.searchsorted(self.ends, index, side="right"))
-        inside, start = index - (int(self.ends[number - 1]) if number else 0), self.indexes[number].start
+        offset, start = index - (int(self.ends[number - 1]) if number else 0), self.indexes[number].start
         _, file = self._files(number)
-        before = PLACE.size if inside else 0
-        record = os.pread(file, before + PLACE.size, HEADER.size + PLACE.size * inside - before)
+        before = PLACE.size if offset else 0
+        record = os.pread(file, before + PLACE.size, HEADER.size + PLACE.size * offset - before)
         begin, size, end = PLACE.unpack(record[before:])
         first = PLACE.unpack(record[:before])[2] if before else 0
         return number, os.fsdecode(os.pread(file, end - first, start + first)), begin, size
 
     def _files(self, number: int) -> tuple[int, int]:
-        """Descriptors of a shard and its index: reading at a place moves none, so that forked processes may share them."""
+        """Return descriptors of a shard and its index. Reads do not move them, so forked processes may share them."""
         if number not in self._open:
             if len(self._open) >= OPEN:
                 for descriptor in self._open.popitem(last=False)[1]:

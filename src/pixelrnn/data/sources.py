@@ -1,7 +1,8 @@
-"""Photographs to learn from, wherever they lie, behind one interface: a length, and a picture and a key by number.
+"""Photographs to learn from, wherever they lie, behind one interface: a length, and an image and a key by number.
 
-A source costs the process that holds it, and every process that it is sent to, a few bytes a picture at most: of millions there
-is no list of Python objects, and nothing is opened before it is read. What has no numbers is a stream: see streams.py.
+A source costs the process that holds it, and every process that it is sent to, at most a few bytes per image: there is no list
+of Python objects for millions of them, and nothing is opened before it is read. What cannot be read by number is a stream: see
+streams.py.
 """
 
 import io
@@ -19,23 +20,23 @@ from ..errors import PixelRNNError
 
 
 class Source(ABC):
-    """Photographs by number. One may be sent to other processes, pickled or forked, at any time."""
+    """Photographs by number. A source may be sent to other processes, pickled or forked, at any time."""
 
     @abstractmethod
     def __len__(self) -> int: ...
 
     @abstractmethod
     def key(self, index: int) -> str:
-        """The name of a photograph within its source, which stays whatever number it gets."""
+        """Return the name of a photograph within its source, which stays whatever number it gets."""
 
     @abstractmethod
     def open(self, index: int) -> Path | BinaryIO:
-        """What decode.read_picture takes; errors name it. Raises PixelRNNError where it cannot be read."""
+        """Return what decode.read_picture takes; errors name it. Raises PixelRNNError where it cannot be read."""
 
 
 @dataclass(frozen=True)
 class Buffer:
-    """Many short bytes as one, and where each ends, (N,) int64."""
+    """Many short byte strings in one, and where each ends, (N,) int64."""
 
     whole: bytes
     ends: np.ndarray
@@ -58,7 +59,7 @@ class Buffer:
 
 
 class Named(io.BytesIO):
-    """Bytes with the name that errors give them."""
+    """Bytes with a name, which errors show."""
 
     def __init__(self, content: bytes, name: str) -> None:
         super().__init__(content)
@@ -66,7 +67,7 @@ class Named(io.BytesIO):
 
 
 class Files(Source):
-    """Files by their paths, which are kept as one buffer; keys are relative to `root`."""
+    """Files by their paths, which are kept in one buffer; keys are relative to `root`."""
 
     def __init__(self, paths: Iterable[Path], root: Path | None = None) -> None:
         prefix = b"" if root is None else os.path.join(os.fsencode(root), b"")
@@ -83,7 +84,7 @@ class Files(Source):
 
 
 class Memory(Source):
-    """Pictures whose files are kept in memory, from (key, bytes); errors name them `name`: key."""
+    """Images whose files are kept in memory, from (key, bytes); errors name them `name`: key."""
 
     def __init__(self, pictures: Sequence[tuple[str, bytes]], name: str) -> None:
         self.keys, self.files = Buffer.of(key.encode() for key, _ in pictures), Buffer.of(file for _, file in pictures)
@@ -100,7 +101,7 @@ class Memory(Source):
 
 
 class Part(Source):
-    """Those of a source whose numbers are in `indices`, (N,) int, in that order."""
+    """The photographs of a source whose numbers are in `indices`, (N,) int, in that order."""
 
     def __init__(self, source: Source, indices: np.ndarray) -> None:
         self.source, self.indices = source, np.asarray(indices, np.uint32 if len(source) < 2**32 else np.uint64)
@@ -116,7 +117,7 @@ class Part(Source):
 
 
 class Joined(Source):
-    """Sources one after the other. folders: of each, put before its keys."""
+    """Several sources, one after the other; each one's keys get the prefix in `folders`."""
 
     def __init__(self, sources: Sequence[Source], folders: Sequence[str] = ()) -> None:
         self.sources, self.ends = list(sources), np.cumsum([len(source) for source in sources])
@@ -126,30 +127,39 @@ class Joined(Source):
         return int(self.ends[-1]) if len(self.ends) else 0
 
     def _place(self, index: int) -> tuple[int, int]:
-        """Which source, and the number in it."""
+        """Return the number of the source, and the photograph's number in it."""
         if not 0 <= index < len(self):
             raise IndexError(index)
         number = int(np.searchsorted(self.ends, index, side="right"))
         return number, index - (int(self.ends[number - 1]) if number else 0)
 
     def key(self, index: int) -> str:
-        number, inside = self._place(index)
-        return self.folders[number] + self.sources[number].key(inside)
+        number, offset = self._place(index)
+        return self.folders[number] + self.sources[number].key(offset)
 
     def open(self, index: int) -> Path | BinaryIO:
-        number, inside = self._place(index)
-        return self.sources[number].open(inside)
+        number, offset = self._place(index)
+        return self.sources[number].open(offset)
 
 
 def as_source(photographs: Source | Sequence[Path]) -> Source:
-    """A source as it is; of paths, their files."""
+    """Return a source as it is, and paths as `Files`."""
     return photographs if isinstance(photographs, Source) else Files(photographs)
 
 
 def parted(source: Source, fraction: float, seed: int) -> tuple[Part, Part]:
-    """(training, validation): the parts that pairs.split makes of a list, without one.
+    """Split a source at random as pairs.split does a list, without making one.
 
-    Raises PixelRNNError for less than two pictures or a fraction outside (0, 1).
+    Args:
+        source: At least two photographs.
+        fraction: The share to keep for validation, in (0, 1).
+        seed: Decides which.
+
+    Returns:
+        The parts for training and for validation, at least one photograph each, their order kept.
+
+    Raises:
+        PixelRNNError: There are fewer than two photographs, or the fraction is outside (0, 1).
     """
     if len(source) < 2 or not 0 < fraction < 1:
         raise PixelRNNError(
@@ -163,7 +173,7 @@ def parted(source: Source, fraction: float, seed: int) -> tuple[Part, Part]:
 
 
 def content(opened: Path | BinaryIO) -> bytes:
-    """The bytes of what a source opened. Raises PixelRNNError where it cannot be read."""
+    """Read the bytes of what a source opened. Raises PixelRNNError where it cannot be read."""
     if not isinstance(opened, Path):
         return opened.read()
     try:

@@ -1,4 +1,4 @@
-"""Photographs of a stream as samples and batches without an end, which an epoch cuts and a resumed run goes on with."""
+"""Photographs of a stream as endless samples and batches. Epochs cut them, and a resumed run continues them."""
 
 import hashlib
 from collections.abc import Iterator, Sequence
@@ -12,15 +12,26 @@ from .datasets import Batches, Occluder
 from .sources import Named
 from .streams import Sample, Stream, order
 
-MIXED = 1000  # files that a reader holds, of which it draws the next
+MIXED = 1000  # files that a reader holds and draws the next one from
 
 
 class StreamedPhotographs(IterableDataset[dict[str, Any]]):
-    """Photographs of some shards of a stream, occluded as they are read; samples are as those of OccludedPhotographs, and
-    `place` besides, where in the order of shards each was read.
+    """Photographs of some shards of a stream, occluded as they are read.
 
-    A photograph's crop and occlusion are drawn by the seed, the pass over the data and its key, whichever process reads it; a
-    foreign patch is of the one before it in its shard. start: a place to go on from, at the beginning of its shard.
+    Samples are those of OccludedPhotographs, and `place`: where in the order of shards each was read. A photograph's crop and
+    occlusion are drawn from the seed, the pass over the data and its key, whichever process reads it. A foreign patch is of the
+    photograph before it in its shard.
+
+    Args:
+        stream: What is read.
+        shards: The numbers of the shards to read.
+        occluder: Makes the samples.
+        seed: Decides the order and the samples.
+        rank: The number of this process.
+        world: How many processes there are.
+
+    Attributes:
+        start: The place to continue from, at the beginning of its shard.
     """
 
     def __init__(
@@ -31,7 +42,7 @@ class StreamedPhotographs(IterableDataset[dict[str, Any]]):
         self.pictures = occluder.pictures()
 
     def lanes(self, workers: int) -> tuple[range, int]:
-        """The readers' numbers of this process, each of `workers`, and how many readers there are in all."""
+        """Return the numbers of this process's readers, one for each of `workers`, and how many readers there are in all."""
         workers = max(1, workers)
         return range(self.rank * workers, (self.rank + 1) * workers), self.world * workers
 
@@ -51,7 +62,7 @@ class StreamedPhotographs(IterableDataset[dict[str, Any]]):
         return None if before is None else self._picture(before)
 
     def _read_in_order(self, lane: int, lanes: int) -> Iterator[tuple[int, int, Sample, Sample | None]]:
-        """(place, pass, sample, the one before it in its shard) as they come."""
+        """Yield the place, the pass, the sample and the one before it in its shard, in the order of the stream."""
         for place, number, shard in order(self.shards, self.seed, lane, lanes, self.start):
             before = None
             for sample in self.stream.read(shard):
@@ -59,7 +70,7 @@ class StreamedPhotographs(IterableDataset[dict[str, Any]]):
                 before = sample
 
     def _mixed(self, lane: int, lanes: int) -> Iterator[tuple[int, int, Sample, Sample | None]]:
-        """The same, each drawn of the next MIXED, or of those that are left of a pass."""
+        """Yield the same, each drawn from the next MIXED, or from those that are left of a pass."""
         rng = np.random.default_rng([self.seed, lane, lanes, self.start])
         held: list[tuple[int, int, Sample, Sample | None]] = []
 
@@ -68,21 +79,21 @@ class StreamedPhotographs(IterableDataset[dict[str, Any]]):
             held[drawn], held[-1] = held[-1], held[drawn]
             return held.pop()
 
-        for one in self._read_in_order(lane, lanes):
-            while held and (len(held) == MIXED or held[0][1] != one[1]):
+        for entry in self._read_in_order(lane, lanes):
+            while held and (len(held) == MIXED or held[0][1] != entry[1]):
                 yield draw()
-            held.append(one)
+            held.append(entry)
 
 
 class EndlessBatches:
-    """Batches of a StreamedPhotographs, `steps` of them an epoch; the next epoch goes on where one ended.
+    """Batches of a StreamedPhotographs, `steps` of them per epoch; each epoch continues where the one before it ended.
 
-    Its state is the place that its slowest worker has reached: a run that is resumed from it begins that shard again, and what
-    was held of those before it is passed over. In training of several processes that is the first one's place, and about that
-    of the others, which read as many.
+    The state is the place that the slowest worker has reached. A run that is resumed from it begins that shard again, and skips
+    what was held from the shards before it. With several processes it is the first one's place; the others read equally many
+    and are near it.
     """
 
-    dataset = None  # of which Lightning would warn that its length is unknown
+    dataset = None  # Lightning would warn that the stream's length is unknown
 
     def __init__(self, photographs: StreamedPhotographs, steps: int, **options: Any) -> None:
         self.photographs, self.steps = photographs, steps
@@ -112,5 +123,5 @@ class EndlessBatches:
 
 
 def _hash(key: str) -> int:
-    """A number of 64 bits that is the same in every process."""
+    """Return a 64-bit number that is the same in every process."""
     return int.from_bytes(hashlib.blake2b(key.encode(), digest_size=8).digest(), "little")

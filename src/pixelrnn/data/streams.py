@@ -1,9 +1,9 @@
-"""Photographs that come one after the other, from the Hugging Face hub, a URL or files without an index, shard by shard.
+"""Photographs that come one after the other, shard by shard: from the Hugging Face hub, a URL, or files without an index.
 
-A stream has no numbers, so its order is one of shards: permutations of them by the seed, one for each pass over the data, one
-after the other and without an end. Reader `lane` of `lanes`, which are all workers of all processes, takes every `lanes`-th
-shard of that order. So no two read the same, all read as many, and where each is, is said by one number: the place in that
-order.
+A stream has no numbers, so only its shards are ordered. For each pass over the data the seed decides a permutation of them;
+one pass follows the other without an end. The readers are all workers of all processes. Reader `lane` of `lanes` takes every
+`lanes`-th shard of that order. So no two read the same shard, all read equally many, and a single number says where each of
+them is: its place in that order.
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,22 +15,26 @@ import numpy as np
 from ..errors import PixelRNNError
 from ..folders import suffixes
 
-SHARDS = 4096  # at most: a hub's folder of a million files is read in so many parts
+SHARDS = 4096  # at most: a folder of a million files on a hub is read in that many parts
 READERS = {".tar": "webdataset", ".parquet": "parquet"}
 
 
 class Sample(NamedTuple):
-    """One picture's name in its stream, which does not depend on who reads it, and its file."""
+    """One image's name in its stream, which does not depend on who reads it, and its file."""
 
     key: str
     content: bytes
 
 
 class Stream:
-    """A data set that `datasets` streams: hf://OWNER/NAME, or files that all end in .tar (WebDataset's layout) or .parquet, by
-    paths, URLs or patterns.
+    """A data set that the package datasets streams.
 
-    Raises PixelRNNError for what cannot be found or has no column of pictures, ModuleNotFoundError without datasets.
+    Args:
+        words: hf://OWNER/NAME, or paths, URLs or patterns of files that all end in .tar (WebDataset's layout) or .parquet.
+
+    Raises:
+        PixelRNNError: The data set cannot be found or has no column of images.
+        ModuleNotFoundError: The package datasets is not installed.
     """
 
     def __init__(self, words: Sequence[str]) -> None:
@@ -43,24 +47,24 @@ class Stream:
             raise self._error(error) from None
 
     def __len__(self) -> int:
-        """How many shards there are."""
+        """Return how many shards there are."""
         return min(SHARDS, int(self.data.num_shards))
 
     def read(self, shard: int) -> Iterator[Sample]:
-        """The pictures of one shard in order."""
+        """Yield the images of one shard in order."""
         try:
-            # in batches: one by one, the data set would part itself once more between torch's workers
+            # in batches: read one by one, the data set would divide itself once more between torch's workers
             batches = self.data.shard(len(self), shard).iter(16)
             rows = (dict(zip(batch, row, strict=True)) for batch in batches for row in zip(*batch.values(), strict=True))
-            found = 0
+            count = 0
             for number, row in enumerate(rows):
                 samples = (_sample(row, column, f"{shard}/{number}") for column in self.columns)
                 for sample in islice(filter(None, samples), 1):
-                    found += 1
+                    count += 1
                     yield sample
         except Exception as error:
             raise self._error(error) from None
-        if not found:
+        if not count:
             raise PixelRNNError(f"{self.name}: no pictures in shard {shard + 1} of {len(self)}.")
 
     def _error(self, error: Exception) -> PixelRNNError:
@@ -68,21 +72,30 @@ class Stream:
 
 
 def order(shards: Sequence[int], seed: int, lane: int, lanes: int, start: int = 0) -> Iterator[tuple[int, int, int]]:
-    """(place, pass over the data, shard) of one reader, without an end, from the first place that is its own and not before
-    `start`.
+    """Yield which shards one reader reads, without an end.
+
+    Args:
+        shards: The numbers of the shards.
+        seed: Decides the order of each pass.
+        lane: The reader's number.
+        lanes: How many readers there are.
+        start: The first place that may be read.
+
+    Yields:
+        The place in the order, the number of the pass over the data, and the shard.
     """
     place = start + (lane - start) % lanes
-    drawn, mixed = -1, np.empty(0, int)
+    current, permutation = -1, np.empty(0, int)
     while True:
-        number, inside = divmod(place, len(shards))
-        if number != drawn:
-            drawn, mixed = number, np.random.default_rng([seed, number, len(shards)]).permutation(len(shards))
-        yield place, number, shards[int(mixed[inside])]
+        number, offset = divmod(place, len(shards))
+        if number != current:
+            current, permutation = number, np.random.default_rng([seed, number, len(shards)]).permutation(len(shards))
+        yield place, number, shards[int(permutation[offset])]
         place += lanes
 
 
 def _load(words: list[str]) -> tuple[Any, list[str]]:
-    """The data set, and its columns that may hold the picture."""
+    """Open the data set; return it with the names of its columns that may hold the image."""
     import datasets
 
     datasets.disable_progress_bars()
@@ -96,7 +109,7 @@ def _load(words: list[str]) -> tuple[Any, list[str]]:
     kind = kinds.pop()
     if kind == "parquet":
         return _undecoded(datasets.load_dataset(kind, data_files=words, split="train", streaming=True), words[0])
-    # said beforehand, so that no shard is opened for it, and pictures may be of several kinds
+    # declared beforehand, so that no shard is opened for it, and images may be of several formats
     names = [suffix[1:] for suffix in suffixes()]
     columns = [*names, *map(str.upper, names)]
     image, text = datasets.Image(decode=False), datasets.Value("string")
@@ -105,13 +118,13 @@ def _load(words: list[str]) -> tuple[Any, list[str]]:
 
 
 def _undecoded(data: Any, name: str) -> tuple[Any, list[str]]:
-    """The data set with pictures as bytes, and the name of the column that has them."""
+    """Return the data set with images as bytes, and the name of the column that holds them."""
     import datasets
 
     kinds = data.features or {}
-    pictures = [column for column, kind in kinds.items() if isinstance(kind, datasets.Image)]
-    pictures = pictures or [column for column, kind in kinds.items() if isinstance(kind, dict) and "bytes" in kind]
-    chosen = "image" if "image" in pictures else pictures[0] if len(pictures) == 1 else None
+    images = [column for column, kind in kinds.items() if isinstance(kind, datasets.Image)]
+    images = images or [column for column, kind in kinds.items() if isinstance(kind, dict) and "bytes" in kind]
+    chosen = "image" if "image" in images else images[0] if len(images) == 1 else None
     if chosen is None:
         raise PixelRNNError(f"{name}: expected one column of pictures, or one that is called image, got {', '.join(kinds)}.")
     if isinstance(kinds[chosen], datasets.Image):
@@ -120,7 +133,7 @@ def _undecoded(data: Any, name: str) -> tuple[Any, list[str]]:
 
 
 def _sample(row: dict[str, Any], column: str, place: str) -> Sample | None:
-    """The picture in a column; None where there is none."""
+    """Return the image in a column; None where there is none."""
     cell = row.get(column)
     if cell is None:
         return None
@@ -134,6 +147,6 @@ def _sample(row: dict[str, Any], column: str, place: str) -> Sample | None:
 
 
 def _suffix(word: str) -> str:
-    """Of the file that a path or a URL names, in lower case."""
+    """Return the suffix of the file that a path or a URL names, in lower case."""
     name = word.split("?")[0].split("#")[0].rpartition("/")[2]
     return f".{name.rpartition('.')[2].lower()}"

@@ -1,4 +1,4 @@
-"""Cases: pictures to complete whose truth is known, in folders SET/{input,mask,target}/ID.png."""
+"""Cases: images to complete whose truth is known, in folders SET/{input,mask,target}/ID.png."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,7 @@ LAYOUT = "Expected SET/input/ID.png, SET/mask/ID.png (white where missing) and S
 
 @dataclass(frozen=True)
 class Case:
-    """One picture to complete: the occluded photograph, what is missing, the truth; with `size`, made size x size when read."""
+    """One image to complete: the occluded photograph, the mask and the truth; with `size`, resized to size x size when read."""
 
     set: str
     id: str
@@ -28,22 +28,26 @@ class Case:
     size: int | None = None
 
     def read(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """The given picture (H, W, 3) uint8, the mask (H, W) bool and the truth (H, W, 3) uint8."""
+        """Return the given image uint8 (H, W, 3), the mask bool (H, W), True where missing, and the truth uint8 (H, W, 3)."""
         given, mask, target = read_image(self.input), read_mask(self.mask), read_image(self.target)
         return squared(given, self.size), squared(mask, self.size), squared(target, self.size)
 
 
-def squared(picture: np.ndarray, size: int | None) -> np.ndarray:
-    """`picture`, or a mask, of size x size: pictures by an antialiased filter, and of a mask no missing pixel is lost."""
-    return picture if size is None else resize(picture, size, size)
+def squared(image: np.ndarray, size: int | None) -> np.ndarray:
+    """Resize an image or a mask to size x size; None leaves it. Images are antialiased, and a mask loses no missing pixel."""
+    return image if size is None else resize(image, size, size)
 
 
 def read_cases(*folders: str | Path, size: int | None = None) -> list[Case]:
-    """The cases in `folders`, each of which is one set or a folder of several; a set is named after its folder.
+    """List the cases of some folders. Image sizes are read, but nothing is decoded yet.
 
-    size: pixels a side to which all are resized when read, whatever their aspect; None leaves them. Pictures are
-    not decoded yet, but their sizes are read. Raises PixelRNNError for another layout, an ID that is not in all three parts,
-    parts of different sizes, and two sets of one name.
+    Args:
+        *folders: Each is one set or a folder of several; a set is named after its folder.
+        size: Pixels a side to which all images are resized when read, whatever their aspect; None leaves them.
+
+    Raises:
+        PixelRNNError: A folder has another layout, an ID is not in all three parts, the parts of a case differ in size, or two
+            sets have one name.
     """
     sets: dict[str, Path] = {}
     for folder in map(Path, folders):
@@ -56,20 +60,20 @@ def read_cases(*folders: str | Path, size: int | None = None) -> list[Case]:
 
 
 def _sets(folder: Path) -> list[Path]:
-    """`folder` where it is a set, otherwise its subfolders, all of which must be sets."""
+    """Return `folder` where it is a set, and otherwise its subfolders, all of which must be sets."""
     if not folder.is_dir():
         raise PixelRNNError(f"{folder}: no such folder. Give a folder of cases. {LAYOUT}")
     if any((folder / part).is_dir() for part in PARTS):
-        found = [folder]
+        sets = [folder]
     else:
-        found = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
-    if not found:
+        sets = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+    if not sets:
         raise PixelRNNError(f"{folder}: no set of cases in this folder. {LAYOUT}")
-    for path in found:
+    for path in sets:
         absent = [part for part in PARTS if not (path / part).is_dir()]
         if absent:
             raise PixelRNNError(f"{path}: not a set of cases, it has no folder {' or '.join(absent)}. {LAYOUT}")
-    return found
+    return sets
 
 
 def _read_set(name: str, folder: Path, size: int | None) -> list[Case]:
@@ -89,16 +93,16 @@ def _read_set(name: str, folder: Path, size: int | None) -> list[Case]:
     for case in cases:
         sizes = {path: _size(path) for path in (case.input, case.mask, case.target)}
         if len(set(sizes.values())) > 1:
-            told = ", ".join(f"{path} is {width} x {height}" for path, (width, height) in sizes.items())
-            raise PixelRNNError(f"case {name}/{case.id}: input, mask and target must be of one size, but {told}.")
+            listed = ", ".join(f"{path} is {width} x {height}" for path, (width, height) in sizes.items())
+            raise PixelRNNError(f"case {name}/{case.id}: input, mask and target must be of one size, but {listed}.")
     return cases
 
 
 def _size(path: Path) -> tuple[int, int]:
-    """Width and height of an upright picture, from its header alone, so that thousands of cases are checked at once."""
+    """Read the width and height of the upright image from its header alone, so that thousands of cases are checked at once."""
     try:
-        with Image.open(path) as opened:
+        with Image.open(path) as image:
             # orientations 5 to 8 are turned by 90 degrees
-            return opened.size if opened.getexif().get(ExifTags.Base.Orientation, 1) < 5 else opened.size[::-1]
+            return image.size if image.getexif().get(ExifTags.Base.Orientation, 1) < 5 else image.size[::-1]
     except Exception:  # whatever a damaged header raises; decoding says it in our words
         return read_image(path).shape[1::-1]

@@ -17,8 +17,9 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def in_float32(function: Function) -> Function:
-    """`function` of tensors, computed in float32 at least, whatever autocast says: in half precision an SSIM exceeds 1. Raises
-    ValueError for whole numbers, which are no light in [0, 1].
+    """Decorate a function of tensors so that it computes in float32 at least, whatever autocast says.
+
+    In half precision an SSIM exceeds 1. The decorated function raises ValueError for integers, which are no levels in [0, 1].
     """
 
     @wraps(function)
@@ -38,7 +39,7 @@ def in_float32(function: Function) -> Function:
 
 
 def _blur(image: torch.Tensor) -> torch.Tensor:
-    """Gaussian means over the windows that lie wholly inside the image: (B, C, H, W) to (B, C, H - 10, W - 10)."""
+    """Take gaussian means over the windows that lie wholly inside the image: (B, C, H, W) to (B, C, H - 10, W - 10)."""
     channels = image.shape[1]
     offsets = torch.arange(WINDOW, dtype=image.dtype, device=image.device) - WINDOW // 2
     kernel = torch.exp(-0.5 * (offsets / SIGMA) ** 2)
@@ -48,25 +49,43 @@ def _blur(image: torch.Tensor) -> torch.Tensor:
 
 
 def _luma(image: torch.Tensor) -> torch.Tensor:
-    """(B, 3, H, W) to (B, 1, H, W)."""
+    """Convert (B, 3, H, W) to (B, 1, H, W)."""
     return (image * image.new_tensor(LUMA)[:, None, None]).sum(dim=1, keepdim=True)
 
 
 def ssim(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-    """Structural similarity (Wang et al. 2004), one value in [-1, 1] per image: (B, C, H, W) twice to (B,).
+    """Structural similarity (Wang et al. 2004), one value per image.
 
-    Gaussian window of 11 x 11 with sigma 1.5, population covariance, windows inside the image only, mean over channels: what
-    scikit-image calls `gaussian_weights=True, use_sample_covariance=False`, and PIQ's definition without its downsampling.
-    Raises ValueError for images of different shapes or smaller than the window.
+    The window is a gaussian of 11 x 11 with sigma 1.5, and only windows inside the image count; covariances are those of the
+    population, and channels are averaged. scikit-image calls this `gaussian_weights=True, use_sample_covariance=False`. It is
+    PIQ's definition without the downsampling.
+
+    Args:
+        x: Images (B, C, H, W) in [0, 1].
+        y: Images of the same shape.
+
+    Returns:
+        (B,) in [-1, 1].
+
+    Raises:
+        ValueError: The shapes differ, or the images are smaller than the window.
     """
     return ssim_map(x, y).mean(dim=(1, 2, 3))
 
 
 @in_float32
 def ssim_map(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-    """What `ssim` is the mean of, per channel and window: (B, C, H, W) twice to (B, C, H - 10, W - 10) in [-1, 1].
+    """Structural similarity per channel and window; `ssim` is its mean.
 
-    The value at (i, j) is that of the window whose centre is the pixel (i + 5, j + 5). Raises ValueError as `ssim` does.
+    Args:
+        x: Images (B, C, H, W) in [0, 1].
+        y: Images of the same shape.
+
+    Returns:
+        (B, C, H - 10, W - 10) in [-1, 1]. The value at (i, j) is that of the window whose centre is the pixel (i + 5, j + 5).
+
+    Raises:
+        ValueError: The shapes differ, or the images are smaller than the window.
     """
     if x.shape != y.shape or min(x.shape[-2:]) < WINDOW:
         raise ValueError(
@@ -82,9 +101,15 @@ def ssim_map(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
 
 @in_float32
 def psnr(x: torch.Tensor, y: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
-    """Peak signal-to-noise ratio in dB, one per image: (B, C, H, W) twice to (B,).
+    """Peak signal-to-noise ratio, one value per image.
 
-    With `mask` (B, 1, H, W), in {0, 1}, over the pixels where it is 1 alone; nan for an image without any.
+    Args:
+        x: Images (B, C, H, W) in [0, 1].
+        y: Images of the same shape.
+        mask: (B, 1, H, W) in {0, 1}: only the pixels where it is 1 count.
+
+    Returns:
+        (B,) in dB, at most 140, for equal images; nan for an image whose mask is 0 everywhere.
     """
     error = (x - y) ** 2
     if mask is None:
@@ -96,11 +121,19 @@ def psnr(x: torch.Tensor, y: torch.Tensor, mask: torch.Tensor | None = None) -> 
 
 @in_float32
 def gms(x: torch.Tensor, y: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
-    """Mean gradient magnitude similarity, one value in (0, 1] per image, 1 for equal edges: (B, 3, H, W) twice to (B,).
+    """Mean gradient magnitude similarity, one value per image.
 
-    The map of "Gradient Magnitude Similarity Deviation" (Xue, Zhang, Mou, Bovik 2014): Prewitt filters on the luma, c = 0.0026.
-    Unlike the paper's score it is the mean of the map, not its deviation, at full resolution, and the border is repeated
-    outwards. With `mask` (B, 1, H, W), in {0, 1}, over the pixels where it is 1 alone; nan for an image without any.
+    The map is that of "Gradient Magnitude Similarity Deviation" (Xue, Zhang, Mou, Bovik 2014): Prewitt filters on the luma and
+    c = 0.0026. Unlike the paper's score it is the mean of the map, not its deviation, at full resolution, with the image's
+    border repeated outwards.
+
+    Args:
+        x: Images (B, 3, H, W) in [0, 1].
+        y: Images of the same shape.
+        mask: (B, 1, H, W) in {0, 1}: only the pixels where it is 1 count.
+
+    Returns:
+        (B,) in (0, 1], 1 for equal edges; nan for an image whose mask is 0 everywhere.
     """
     kernel = x.new_tensor([[-1, 0, 1]] * 3) / 3
     kernels = torch.stack([kernel, kernel.T])[:, None]  # (2, 1, 3, 3): along x, along y
@@ -117,10 +150,18 @@ def gms(x: torch.Tensor, y: torch.Tensor, mask: torch.Tensor | None = None) -> t
 
 
 def perceptual_distance(x: Sequence[torch.Tensor], y: Sequence[torch.Tensor], mask: torch.Tensor) -> torch.Tensor:
-    """How unlike two batches look in their holes, by features of both, lists of (B, C, h, w), finest first: (B,), 0 for equal.
+    """Perceptual distance of two batches in their holes.
 
-    mask (B, 1, H, W) in {0, 1}, 1 where missing. LPIPS (Zhang et al. 2018, equation 1) with equal weights: squared differences
-    of the features at each position brought to unit length, over the cells of the hole grown by one, mean over the layers.
+    This is LPIPS (Zhang et al. 2018, equation 1) with equal weights: the squared differences of the features at each position,
+    brought to unit length, over the cells of the hole dilated by one. The layers are averaged.
+
+    Args:
+        x: Features of the first batch, (B, C, h, w) per layer, finest first.
+        y: Features of the second batch, of the same shapes.
+        mask: (B, 1, H, W) in {0, 1}, 1 where missing.
+
+    Returns:
+        (B,), 0 for equal features.
     """
     total = mask.new_zeros(len(mask))
     for a, b in zip(x, y, strict=True):
@@ -133,15 +174,31 @@ def perceptual_distance(x: Sequence[torch.Tensor], y: Sequence[torch.Tensor], ma
 
 
 def gradient_energy(image: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """Mean square of the luma's differences between neighbours, right and below, that are both missing: how much detail a hole
-    has, blur taking it away. (B, 3, H, W) and mask (B, 1, H, W) in {0, 1} to (B,); nan for an image without such a pair.
+    """Mean square of the luma's differences between neighbours, right and below, that are both missing.
+
+    It says how much detail a hole has; blur takes it away.
+
+    Args:
+        image: (B, 3, H, W) in [0, 1].
+        mask: (B, 1, H, W) in {0, 1}, 1 where missing.
+
+    Returns:
+        (B,); nan for an image without such a pair.
     """
     return _mean_over_neighbours(_luma(image), mask, torch.logical_and, torch.square)
 
 
 def border_step(image: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """Mean absolute difference, over all channels, between neighbours (of four) of which one is missing and one known: a hole's
-    seam. (B, C, H, W) and mask (B, 1, H, W) in {0, 1} to (B,); nan for an image without such a pair.
+    """Mean absolute difference, over all channels, between adjacent pixels of which one is missing and one known.
+
+    It measures the seam of a hole. Each pixel has four neighbours.
+
+    Args:
+        image: (B, C, H, W) in [0, 1].
+        mask: (B, 1, H, W) in {0, 1}, 1 where missing.
+
+    Returns:
+        (B,); nan for an image without such a pair.
     """
     return _mean_over_neighbours(image, mask, torch.logical_xor, torch.abs)
 
@@ -152,23 +209,30 @@ def _mean_over_neighbours(
     chosen: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
     measure: Callable[[torch.Tensor], torch.Tensor],
 ) -> torch.Tensor:
-    """Mean `measure` of the differences between the neighbours of which, both masks given, `chosen` is True: (B,)."""
+    """Average `measure` of the differences between those neighbours for whose two masks `chosen` is True: (B,)."""
     total, count = image.new_zeros(len(image)), image.new_zeros(len(image))
     for dim in (-2, -1):
         pairs = image.shape[dim] - 1
-        inside = chosen(mask.narrow(dim, 0, pairs), mask.narrow(dim, 1, pairs))
-        total += (measure(image.diff(dim=dim)) * inside).sum(dim=(1, 2, 3))
-        count += inside.sum(dim=(1, 2, 3)) * image.shape[1]
+        counted = chosen(mask.narrow(dim, 0, pairs), mask.narrow(dim, 1, pairs))
+        total += (measure(image.diff(dim=dim)) * counted).sum(dim=(1, 2, 3))
+        count += counted.sum(dim=(1, 2, 3)) * image.shape[1]
     return total / count
 
 
 def split_error(error: torch.Tensor, mask: torch.Tensor, sigma: float = 4.0) -> tuple[torch.Tensor, torch.Tensor]:
-    """The error of the missing pixels, parted by a gaussian of `sigma` pixels: what it keeps is structure (walls, large
-    furniture), the rest is texture.
+    """Split the error of the missing pixels into structure and texture.
 
-    error (B, C, H, W), 0 where known; mask (B, 1, H, W) in {0, 1}, 1 where missing. Returns the root mean squares of both over
-    the missing pixels, (B,) each, in the error's unit; nan for an image without any. The gaussian ends at 4 sigma and repeats
-    the border's pixels beyond it, as scipy.ndimage.gaussian_filter does with mode="nearest".
+    Structure (walls, large furniture) is what a gaussian filter keeps, texture is the rest. The gaussian ends at 4 sigma and
+    repeats the border's pixels beyond it, as scipy.ndimage.gaussian_filter does with mode="nearest".
+
+    Args:
+        error: (B, C, H, W), 0 where known.
+        mask: (B, 1, H, W) in {0, 1}, 1 where missing.
+        sigma: The gaussian's standard deviation in pixels.
+
+    Returns:
+        The root mean squares of structure and texture over the missing pixels, (B,) each, in the error's unit; nan for an image
+        without any.
     """
     channels, radius = error.shape[1], round(4 * sigma)
     offsets = torch.arange(-radius, radius + 1, dtype=error.dtype, device=error.device)

@@ -1,6 +1,6 @@
-"""One self-contained HTML page of an evaluation: the tables of `report`, and the best, median and worst cases in pictures.
+"""Results as one self-contained HTML page: the tables, and images of the best, median and worst cases.
 
-It loads nothing, runs no script and is read in light and dark. Pictures are RGB uint8 (H, W, 3).
+The page loads nothing, runs no script, and follows the reader's light or dark mode. Images are RGB uint8 (H, W, 3).
 """
 
 import base64
@@ -15,16 +15,20 @@ from PIL import Image
 
 from ..inference.completer import Completion
 from .cases import Case
-from .report import Alarms, Results, facts, fit, grids
-from .scores import Method, Score, by_set, score_case
+from .environment import facts
+from .grids import Alarms, Cell, Grid, Results, grids
+from .scores import Method, Score, score_case
+from .sheet import fit
+from .summaries import by_set
 
-SIDE = 320  # pixels, of the pictures in the page
-DEEP = 0.25  # deviation, in units of [0, 1], that is painted in the last colour of the ramp, and all above
-RAMP = np.array([[0, 0, 4], [87, 16, 110], [188, 55, 84], [249, 142, 9], [252, 255, 164]])  # matplotlib's inferno, five of it
+SIDE = 320  # pixels, of the images in the page
+DEEP = 0.25  # the standard deviation, in units of [0, 1], from which on the last colour of the ramp is used
+# five colours of matplotlib's inferno
+RAMP = np.array([[0, 0, 4], [87, 16, 110], [188, 55, 84], [249, 142, 9], [252, 255, 164]])
 
 
 class Picture(NamedTuple):
-    """What the page shows under one caption: uint8 (H, W, 3), its name, and its figures in a line."""
+    """One captioned image of the page: its name, uint8 (H, W, 3), and its figures in a line."""
 
     name: str
     image: np.ndarray
@@ -40,23 +44,31 @@ def examples(
     cases: Iterable[Case],
     sampler: Callable[[np.ndarray, np.ndarray], Completion] | None = None,
 ) -> list[Example]:
-    """The best, median and worst case of each set by the first method's hole PSNR, completed again by every method.
+    """Complete the best, median and worst case of each set again with every method.
 
-    Per case: input, mask, each method with its figures, samples of `sampler`, truth, and the first uncertainty that a method
-    predicts. A method that is to work blind must leave the mask it is given alone.
+    Args:
+        methods: By name; the first one's hole PSNR ranks the cases. A method that is to work blind must ignore the mask that
+            it is given.
+        results: Each method's records, which rank the cases and give the captions' figures.
+        cases: Those that were evaluated.
+        sampler: Completes (image, mask) with several samples; None shows none.
+
+    Returns:
+        One example per case: the input, the mask, each method with its figures, the samples, the truth, and the first
+        uncertainty that a method predicts.
     """
     by_name = {(case.set, case.id): case for case in cases}
-    scores = {(method, one.set, one.id): one.score for method, several in results.items() for one in several}
+    scores = {(method, record.set, record.id): record.score for method, records in results.items() for record in records}
     made: list[Example] = []
     for name, group in by_set(results[next(iter(results))] if results else ()).items():
-        counted = [one for one in group if not math.isnan(one.score.hole_psnr)]
-        ranked = sorted(counted, key=lambda one: one.score.hole_psnr, reverse=True)
-        # a case that is two of these, where there are few, is shown once, as the first of them
+        counted = [record for record in group if not math.isnan(record.score.hole_psnr)]
+        ranked = sorted(counted, key=lambda record: record.score.hole_psnr, reverse=True)
+        # where there are few, one case may have several of these ranks; it is shown once, under the last one here
         labels = {len(ranked) // 2: "median", len(ranked) - 1: "worst", 0: "best"}
-        for place in sorted(labels) if ranked else ():
-            case = by_name[name, ranked[place].id]
+        for rank in sorted(labels) if ranked else ():
+            case = by_name[name, ranked[rank].id]
             own = {method: scores[method, name, case.id] for method in methods}
-            made.append((f"{name} / {case.id}: {labels[place]} of {len(ranked)}", _pictures(case, methods, own, sampler)))
+            made.append((f"{name} / {case.id}: {labels[rank]} of {len(ranked)}", _pictures(case, methods, own, sampler)))
     return made
 
 
@@ -75,21 +87,28 @@ def _pictures(
         result: Any = complete(given.copy(), mask.copy())
         note = f"{scores[method].hole_psnr:.1f} dB, SSIM {scores[method].hole_ssim:.2f}, GMS {scores[method].gms:.2f}"
         shown.append(Picture(method, fit(getattr(result, "image", result), SIDE, False), note))
-        deviation: Any = getattr(result, "uncertainty", None)
-        if not heat and deviation is not None:
-            middle = f"{np.median(deviation[mask]):.2f} is the median, {DEEP} the palest"
-            heat = [Picture(f"uncertainty of {method}", fit(heat_map(deviation), SIDE, False), middle)]
+        std: Any = getattr(result, "uncertainty", None)
+        if not heat and std is not None:
+            note = f"{np.median(std[mask]):.2f} is the median, {DEEP} the palest"
+            heat = [Picture(f"uncertainty of {method}", fit(heat_map(std), SIDE, False), note)]
     if sampler is not None and mask.any():
-        drawn = sampler(given, mask)
-        for number, (one, nats) in enumerate(zip(drawn.samples, drawn.log_likelihood or (), strict=True), 1):
-            note = f"{score_case(one, given, target, mask).hole_psnr:.1f} dB, {nats:.2f} nats a pixel"
-            shown.append(Picture(f"sample {number}", fit(one, SIDE, False), note))
+        completion = sampler(given, mask)
+        for number, (sample, nats) in enumerate(zip(completion.samples, completion.log_likelihood or (), strict=True), 1):
+            note = f"{score_case(sample, given, target, mask).hole_psnr:.1f} dB, {nats:.2f} nats a pixel"
+            shown.append(Picture(f"sample {number}", fit(sample, SIDE, False), note))
     return [*shown, Picture("truth", fit(target, SIDE, False)), *heat]
 
 
-def heat_map(deviation: np.ndarray) -> np.ndarray:
-    """Deviation (H, W) in units of [0, 1] as colours, uint8 (H, W, 3): from black for 0 to pale yellow for 0.25 and more."""
-    place = np.clip(deviation / DEEP, 0, 1) * (len(RAMP) - 1)
+def heat_map(std: np.ndarray) -> np.ndarray:
+    """Colour standard deviations.
+
+    Args:
+        std: float (H, W) in units of [0, 1].
+
+    Returns:
+        uint8 (H, W, 3), from black for 0 to pale yellow for 0.25 and more.
+    """
+    place = np.clip(std / DEEP, 0, 1) * (len(RAMP) - 1)
     channels = [np.interp(place, np.arange(len(RAMP)), RAMP[:, c]) for c in range(3)]
     return np.rint(np.stack(channels, axis=2)).astype(np.uint8)
 
@@ -116,26 +135,15 @@ figcaption small, .note { color: var(--soft); }
 def html(
     results: Results, examples: Iterable[Example] = (), alarms: Alarms | None = None, title: str = "pixelrnn: evaluation"
 ) -> str:
-    """The page, one string: tables with their intervals and notes, then the pictures, inside it as JPEG."""
-    parts = []
-    for grid in grids(results, alarms):
-        bodies = []
-        for group, rows in grid.groups:
-            lines = []
-            for i, (method, cells) in enumerate(rows):
-                figures = "".join(
-                    f"<td>{f'<b>{cell.text}</b>' if cell.best else cell.text}"
-                    f"{f'<small>{cell.interval}</small>' if cell.interval else ''}</td>"
-                    for cell in cells
-                )
-                lines.append(f"<tr><td>{escape(group) if i == 0 else ''}</td><td>{escape(method)}</td>{figures}</tr>")
-            bodies.append(f"<tbody>{''.join(lines)}</tbody>")
-        head = "".join(f"<th>{escape(name)}</th>" for name in grid.head)
-        note = f'<p class="note">{escape(grid.note)}</p>' if grid.note else ""
-        parts.append(
-            f'<h2>{escape(grid.title)}</h2><div class="wide"><table><thead><tr>{head}</tr></thead>{"".join(bodies)}'
-            f"</table></div>{note}"
-        )
+    """Write the page: the tables with intervals and notes, then the examples, embedded as JPEG.
+
+    Args:
+        results: The records by method.
+        examples: What `examples` returns.
+        alarms: The false alarms by method.
+        title: The page's title, as plain text.
+    """
+    parts = [_table(grid) for grid in grids(results, alarms)]
     shown = [f'<h3>{escape(heading)}</h3><div class="row">{_figures(pictures)}</div>' for heading, pictures in examples]
     if shown:
         first = escape(next(iter(results), ""))
@@ -148,16 +156,35 @@ def html(
     )
 
 
+def _table(grid: Grid) -> str:
+    head = "".join(f"<th>{escape(name)}</th>" for name in grid.head)
+    body = ""
+    for group, rows in grid.groups:
+        lines = [
+            f"<tr><td>{escape(group) if i == 0 else ''}</td><td>{escape(method)}</td>{''.join(map(_cell, cells))}</tr>"
+            for i, (method, cells) in enumerate(rows)
+        ]
+        body += f"<tbody>{''.join(lines)}</tbody>"
+    note = f'<p class="note">{escape(grid.note)}</p>' if grid.note else ""
+    table = f"<table><thead><tr>{head}</tr></thead>{body}</table>"
+    return f'<h2>{escape(grid.title)}</h2><div class="wide">{table}</div>{note}'
+
+
+def _cell(cell: Cell) -> str:
+    interval = f"<small>{cell.interval}</small>" if cell.interval else ""
+    return f"<td>{f'<b>{cell.text}</b>' if cell.best else cell.text}{interval}</td>"
+
+
 def _figures(pictures: Sequence[Picture]) -> str:
     return "".join(
-        f'<figure><img alt="{escape(one.name)}" src="{_data_uri(one.image)}"><figcaption>{escape(one.name)}'
-        f"{f'<br><small>{escape(one.note)}</small>' if one.note else ''}</figcaption></figure>"
-        for one in pictures
+        f'<figure><img alt="{escape(picture.name)}" src="{_data_uri(picture.image)}"><figcaption>{escape(picture.name)}'
+        f"{f'<br><small>{escape(picture.note)}</small>' if picture.note else ''}</figcaption></figure>"
+        for picture in pictures
     )
 
 
-def _data_uri(picture: np.ndarray) -> str:
-    """uint8 (H, W, 3) as a JPEG of at most 320 px a side, in a URI."""
+def _data_uri(image: np.ndarray) -> str:
+    """Encode uint8 (H, W, 3) as a JPEG of at most 320 px a side, in a URI."""
     buffer = io.BytesIO()
-    Image.fromarray(fit(picture, SIDE, False)).save(buffer, "JPEG", quality=88)
+    Image.fromarray(fit(image, SIDE, False)).save(buffer, "JPEG", quality=88)
     return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"

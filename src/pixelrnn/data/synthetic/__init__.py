@@ -1,7 +1,8 @@
 """Procedural bedrooms: a seed becomes a furnished room, and a small numpy ray caster photographs it.
 
-The pictures stand in for photographs wherever none may be downloaded: as examples, as test data and as training data. A scene
-is sampled first (`furnish`) and only then rendered (`raytrace`, `development`), so a seed shows the same room at every size.
+The images stand in for photographs wherever none may be downloaded: as examples, as test data and as training data. A scene is
+sampled first (`room`, `furnish`) and only then rendered (`raytrace`, `development`), so a seed shows the same room at every
+size.
 """
 
 from __future__ import annotations
@@ -20,10 +21,17 @@ MIN_SIZE = 16
 
 
 def render_bedroom(rng: np.random.Generator, size: int = 256) -> NDArray[np.uint8]:
-    """Draw one bedroom as a (size, size, 3) uint8 RGB picture with values 0..255.
+    """Draw one bedroom.
 
-    All randomness comes from `rng`: the same state gives the same bytes, and the same room at any other `size`.
-    Raises PixelRNNError where `size` is below 16.
+    Args:
+        rng: The source of all randomness. The same state gives the same bytes, and the same room at any other `size`.
+        size: Pixels a side.
+
+    Returns:
+        An RGB image, uint8 (size, size, 3).
+
+    Raises:
+        PixelRNNError: `size` is below 16.
     """
     if size < MIN_SIZE:
         raise PixelRNNError(f"a bedroom needs at least {MIN_SIZE} pixels a side, not {size}: ask for a larger size")

@@ -3,62 +3,19 @@
 from __future__ import annotations
 
 import colorsys
-from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 
-from .scene import CORNERS, INWARD, NOISE_SIDE, PLANES, Array, Camera, Light, Material, Scene, Solid, nearest
-
-Vector = tuple[float, float, float]
+from .room import MOODS, PAINTED, WOODS, Room, Vector, linear, make_material, tilted
+from .scene import INWARD, NOISE_SIDE, PLANES, Array, Camera, Light, Material, Scene, Solid, nearest
 
 
-def _linear(rgb: ArrayLike) -> Array:
-    return np.asarray(rgb, np.float32) ** np.float32(2.2)
-
-
-TIMBERS = ["c2996b", "d6b07a", "6e4a30", "996b52", "99918a", "402e24", "edebe3"]  # the last two are no floors
-WOODS = _linear([list(bytes.fromhex(timber)) for timber in TIMBERS]) / _linear(255)
-PAINTED = WOODS[-1]
-# sky colour, its radiance, sun colour and height (0: no sun) and how often
-MOODS: dict[str, tuple[Vector, float, Vector, tuple[float, float], float]] = {
-    "sunny": ((0.80, 0.90, 1.0), 5.0, (1.0, 0.95, 0.86), (0.35, 0.8), 0.38),
-    "overcast": ((0.93, 0.96, 1.0), 5.0, (0, 0, 0), (0.3, 0.3), 0.27),
-    "golden": ((1.0, 0.86, 0.74), 3.5, (1.0, 0.76, 0.53), (0.15, 0.3), 0.15),
-    "evening": ((0.32, 0.42, 0.72), 0.5, (0, 0, 0), (0.3, 0.3), 0.2),
-}
-
-
-def _tilted(tilt: float, turn: float) -> Array:
-    """A frame tilted about its x axis (positive lays the top back, to +y) and then turned about z, in radians."""
-    (ct, st), (cz, sz) = (np.cos(tilt), np.sin(tilt)), (np.cos(turn), np.sin(turn))
-    lean = np.array([[1, 0, 0], [0, ct, -st], [0, st, ct]])
-    return (lean @ np.array([[cz, sz, 0], [-sz, cz, 0], [0, 0, 1]])).astype(np.float32)
-
-
-def _material(kind: str, colour: Array, other: Array | None = None, **options: Any) -> Material:
-    """A material whose second colour is by default a darker first."""
-    return Material(kind, colour, colour * np.float32(0.5) if other is None else other, **options)
-
-
-class Decorator:
-    """Furnishes one scene. The bed stands against the back wall; variety comes from where the camera stands and mirroring."""
-
-    def __init__(self, rng: np.random.Generator) -> None:
-        self.rng = rng
-        self.solids: list[Solid] = []
-        self.lights: list[Light] = []
-        self.taken: list[tuple[float, float, float, float]] = []  # floor rectangles x0, x1, y0, y1
-        self.width, self.depth, self.height = self.between(3.4, 5.2), self.between(4.0, 5.4), self.between(2.35, 2.85)
-        self.hue = self.between(0, 1)
-        self.wood = self.timber()
-        self.trim = _material("plain", PAINTED) if self.chance(0.75) else self.wood
-        self.mood = str(rng.choice(list(MOODS), p=[m[-1] for m in MOODS.values()]))
+class Decorator(Room):
+    """Furnishes a room. The bed stands against the back wall; variety comes from where the camera stands and mirroring."""
 
     def furnish(self) -> Scene:
-        """Draw everything that is random about a room but the noise of its picture."""
+        """Draw everything that is random about a room except the camera's noise."""
         noise = self.rng.random(NOISE_SIDE * NOISE_SIDE, dtype=np.float32)
         planes = self.shell()
         bed = self.bed()
@@ -86,94 +43,32 @@ class Decorator:
             mirrored=self.chance(0.5),
         )
 
-    def between(self, low: float, high: float) -> float:
-        return float(self.rng.uniform(low, high))
-
-    def chance(self, p: float) -> bool:
-        return bool(self.rng.random() < p)
-
-    def pick(self, *options: str) -> str:
-        return options[int(self.rng.integers(len(options)))]
-
-    def tint(self, saturation: tuple[float, float], value: tuple[float, float], spread: float = 0.07) -> Array:
-        """A colour near the room's hue, or opposite to it."""
-        hue = self.hue + self.rng.normal(0, spread) + 0.5 * self.chance(0.25)
-        return _linear(colorsys.hsv_to_rgb(hue % 1, self.between(*saturation), self.between(*value)))
-
-    def timber(self) -> Material:
-        colour = WOODS[int(self.rng.integers(len(WOODS)))]
-        return _material("plain" if colour.min() > 0.6 else "wood", colour)
-
-    def textile(self, kind: str | None = None, bump: float = 0.0) -> Material:
-        """Cloth in the room's colours; the plainer patterns come more often."""
-        kind = kind or self.pick("cloth", "cloth", "cloth", "stripes", "checks", "dots", "quilt", "damask")
-        main = self.tint((0.0, 0.12), (0.8, 0.95)) if self.chance(0.45) else self.tint((0.12, 0.5), (0.3, 0.8))
-        return _material(kind, main, self.tint((0.1, 0.5), (0.25, 0.9)), scale=self.between(0.1, 0.3), bump=bump)
-
-    def add(self, centre: Sequence[float], half: Sequence[float], material: Material, **options: Any) -> Solid:
-        self.solids.append(Solid(np.array(centre, np.float32), np.array(half, np.float32), material, **options))
-        return self.solids[-1]
-
-    def on_wall(
-        self, wall: str, along: float, bottom: float, size: Vector, material: Material, gap: float = 0.0, **options: Any
-    ) -> Solid:
-        """Add a box of width, height and depth `size` on a wall, its middle `along` it, `gap` off it."""
-        half_wide, half_up, half_deep = (side / 2 for side in size)
-        out, up = gap + half_deep, bottom + half_up
-        if wall == "back":
-            return self.add((along, self.depth - out, up), (half_wide, half_deep, half_up), material, **options)
-        return self.add(
-            (out if wall == "left" else self.width - out, along, up), (half_deep, half_wide, half_up), material, **options
-        )
-
-    def legs(self, x: float, y: float, half_x: float, half_y: float, up: float, thick: float) -> None:
-        for sign_x, sign_y in CORNERS[::2, :2]:
-            foot = x + sign_x * (half_x - thick), y + sign_y * (half_y - thick), up / 2
-            self.add(foot, (thick, thick, up / 2), self.wood, casts=False)
-
-    def length(self, wall: str) -> float:
-        return self.width if wall == "back" else self.depth
-
-    def reserve(self, wall: str, width: float, depth: float, low: float = 0.0) -> float | None:
-        """Find and take a free stretch of wall beyond the fraction `low` of it; its middle, or None."""
-        length = self.length(wall)
-        first, last = low * length + width / 2 + 0.04, length - width / 2 - 0.04
-        for _ in range(12 if first < last else 0):
-            along = self.between(first, last)
-            a, b = along - width / 2, along + width / 2
-            side = (0.0, depth) if wall == "left" else (self.width - depth, self.width)
-            box = (a, b, self.depth - depth, self.depth) if wall == "back" else (*side, a, b)
-            if all(box[1] <= x0 or box[0] >= x1 or box[3] <= y0 or box[2] >= y1 for x0, x1, y0, y1 in self.taken):
-                self.taken.append(box)
-                return along
-        return None
-
     def shell(self) -> list[Material]:
-        """Skirting, and the materials of walls, floor and ceiling."""
+        """Add the skirting; return the materials of the walls, the floor and the ceiling."""
         style = self.between(0, 1)
-        cream = _linear(colorsys.hsv_to_rgb(self.between(0.05, 0.16), self.between(0.02, 0.16), self.between(0.8, 0.95)))
+        cream = linear(colorsys.hsv_to_rgb(self.between(0.05, 0.16), self.between(0.02, 0.16), self.between(0.8, 0.95)))
         other = self.tint((0.05, 0.2), (0.7, 0.92)) if style < 0.82 else self.tint((0.15, 0.38), (0.38, 0.6))
         base = cream if style < 0.5 else other
-        plain = side = accent = _material("plain", base)
+        plain = side = accent = make_material("plain", base)
         if self.chance(0.5):
             kind = self.pick("stripes", "damask", "damask", "dots", "plain", "plain")
             figure = base * self.rng.uniform(0.6, 0.9, 3).astype(np.float32)
             if kind == "plain":
                 base = self.tint((0.12, 0.42), (0.35, 0.75))
-            accent = _material(kind, base, figure, scale=self.between(0.14, 0.32))
+            accent = make_material(kind, base, figure, scale=self.between(0.14, 0.32))
             side = accent if kind in ("stripes", "damask", "dots") and self.chance(0.5) else plain
         if self.chance(0.62):
             tone = WOODS[int(self.rng.integers(len(WOODS) - 2))]
-            floor = _material("planks", tone, tone * 0.4, scale=self.between(0.09, 0.18))
+            floor = make_material("planks", tone, tone * 0.4, scale=self.between(0.09, 0.18))
         else:
-            floor = _material("carpet", self.tint((0.03, 0.25), (0.45, 0.8)))
+            floor = make_material("carpet", self.tint((0.03, 0.25), (0.45, 0.8)))
         tall = self.between(0.07, 0.13)
         for wall in ("left", "right", "back"):
             self.on_wall(wall, self.length(wall) / 2, 0, (self.length(wall), tall, 0.018), self.trim, casts=False)
-        return [side, side, plain, accent, floor, _material("plain", _linear((0.94, 0.94, 0.93)))]
+        return [side, side, plain, accent, floor, make_material("plain", linear((0.94, 0.94, 0.93)))]
 
     def bed(self) -> range:
-        """The bed with its headboard and pillows; the places of its solids in the list."""
+        """Add the bed with its headboard and pillows; return the range of its solids in the list."""
         first, add, between = len(self.solids), self.add, self.between
         wide, long = float(self.rng.choice([1.0, 1.4, 1.6, 1.8], p=[0.15, 0.25, 0.35, 0.25])), between(1.95, 2.1)
         shift = max(self.width / 2 - wide / 2 - 0.62, 0)  # leaves room for bedside tables
@@ -185,21 +80,21 @@ class Decorator:
         base = self.wood if self.chance(0.6) else self.textile("cloth")
         add((x, y, low + side / 2), (half + 0.02, long / 2 + 0.02, side / 2), base)
         self.legs(x, y, half, long / 2, low, 0.035)
-        white = _material("cloth", self.tint((0.0, 0.06), (0.86, 0.96)), bump=0.4)
+        white = make_material("cloth", self.tint((0.0, 0.06), (0.86, 0.96)), bump=0.4)
         add((x, y, (low + side + top) / 2), (half, long / 2, (top - low - side) / 2 + 0.02), white, powers=(16, 16, 8))
         reach, hang, thick, foot = long * between(0.62, 0.74), between(0.14, 0.3), between(0.05, 0.09), self.bed_foot - 0.04
         deep = (hang + thick) / 2
         cover = self.textile(bump=between(0.5, 1.1))
         add((x, foot + reach / 2, top + thick - deep), (half + 0.05, reach / 2, deep), cover, powers=(16, 16, 4))
         if self.chance(0.6):  # the turned-down edge
-            turned = _material("cloth", self.tint((0, 0.25), (0.75, 0.95)), bump=0.4)
+            turned = make_material("cloth", self.tint((0, 0.25), (0.75, 0.95)), bump=0.4)
             add((x, foot + reach - 0.12, top + thick - 0.08), (half + 0.06, 0.15, 0.1), turned, powers=(16, 4, 4))
         if self.chance(0.45):
             throw, at = self.textile(bump=0.7), foot + between(0.35, 0.5)
             add((x, at, top + thick - 0.12), (half + 0.065, between(0.18, 0.3), 0.135), throw, powers=(16, 16, 4))
         style, up, back = self.pick("panel", "soft", "soft", "bars", "low"), between(0.95, 1.3), self.depth - 0.05
         if style == "soft":
-            stuff = _material(self.pick("cloth", "quilt"), self.tint((0.05, 0.45), (0.3, 0.8)), scale=0.2)
+            stuff = make_material(self.pick("cloth", "quilt"), self.tint((0.05, 0.45), (0.3, 0.8)), scale=0.2)
             add((x, back - 0.01, up / 2), (half + 0.06, 0.055, up / 2), stuff, powers=(16, 4, 16))
         elif style == "bars":
             for i in range(7):
@@ -213,7 +108,7 @@ class Decorator:
         return range(first, len(self.solids))
 
     def pillows(self, top: float, white: Material) -> None:
-        """One or two rows of pillows that lean on the headboard, and cushions before them."""
+        """Add one or two rows of pillows that lean on the headboard, and cushions in front of them."""
         count, x, back = 1 if self.bed_wide < 1.3 else 2, self.bed_x, self.depth - 0.12
         step, second = self.bed_wide / count, self.textile(bump=0.4)
         for row in range(1 + self.chance(0.6)):
@@ -221,24 +116,24 @@ class Decorator:
             case = second if row == 1 and self.chance(0.6) else white
             for i in range(count):
                 at = x + (i - (count - 1) / 2) * step, back - 0.14 - 0.19 * row, top + 0.2 - 0.05 * row
-                turned = _tilted(tilt, self.between(-0.08, 0.08))
+                turned = tilted(tilt, self.between(-0.08, 0.08))
                 self.add(at, (min(0.36, step / 2 - 0.02), 0.085, 0.22), case, powers=(4, 2, 4), axes=turned)
-        many = int(self.rng.integers(1, count + 2)) if self.chance(0.55) else 0
+        cushions = int(self.rng.integers(1, count + 2)) if self.chance(0.55) else 0
         cushion = self.textile(bump=0.3)
-        for i in range(many):
-            at = x + (i - (many - 1) / 2) * 0.42 + self.between(-0.04, 0.04), back - 0.55, top + 0.17
-            self.add(at, (0.21, 0.075, 0.19), cushion, powers=(4, 2, 4), axes=_tilted(0.6, self.between(-0.3, 0.3)))
+        for i in range(cushions):
+            at = x + (i - (cushions - 1) / 2) * 0.42 + self.between(-0.04, 0.04), back - 0.55, top + 0.17
+            self.add(at, (0.21, 0.075, 0.19), cushion, powers=(4, 2, 4), axes=tilted(0.6, self.between(-0.3, 0.3)))
 
     def bedside(self) -> None:
-        """Tables beside the bed, mostly with lamps."""
+        """Add tables beside the bed, mostly with lamps."""
         up, wide, deep = self.between(0.45, 0.62), self.between(0.36, 0.5), self.between(0.34, 0.42)
         drawers = int(self.rng.integers(1, 4))
         leg, body = 0.12 if drawers < 3 else 0.03, replace(self.wood, grid=(1, drawers), face=1)
         across, tall, base = self.between(0.12, 0.18), self.between(0.09, 0.13), self.between(0.1, 0.16)
         evening, lamps, ball = self.mood == "evening", self.chance(0.85), self.chance(0.5)
         lit = evening or self.chance(0.2)
-        paper = _material("plain", _linear((0.95, 0.88, 0.74)), glow=lit * (6.0 if evening else 3.5))
-        stem = _material("plain", self.tint((0.0, 0.6), (0.2, 0.9)))
+        paper = make_material("plain", linear((0.95, 0.88, 0.74)), glow=lit * (6.0 if evening else 3.5))
+        stem = make_material("plain", self.tint((0.0, 0.6), (0.2, 0.9)))
         for side in (-1, 1):
             x, y = self.bed_x + side * (self.bed_wide / 2 + 0.1 + wide / 2), self.depth - 0.02 - deep / 2
             if x - wide / 2 < 0.03 or x + wide / 2 > self.width - 0.03 or self.chance(0.12):
@@ -256,11 +151,15 @@ class Decorator:
                     self.lamp((x, y, middle), ((0.08, 0, 0), (0, 0.03, 0.07)), self.between(1.1, 1.8) if evening else 0.8)
 
     def lamp(self, centre: Vector, spread: tuple[Vector, Vector], power: float) -> None:
-        warm = _linear((1.0, 0.87, 0.69)) * np.float32(power)
+        warm = linear((1.0, 0.87, 0.69)) * np.float32(power)
         self.lights.append(Light(np.array(centre, np.float32), np.array(spread, np.float32), warm))
 
     def daylight(self) -> tuple[Solid, Array, Array, Array]:
-        """Put in the window and its curtains; the pane, the sky's radiance, the sun's irradiance and where the sun stands."""
+        """Add the window and its curtains.
+
+        Returns:
+            The pane, the sky's radiance (3,), the sun's irradiance (3,), and the direction to the sun (3,).
+        """
         between, wall = self.between, "back" if self.chance(0.35) else "left"
         wide, tall, sill = between(1.0, 1.9), between(1.05, 1.5), between(0.55, 0.95)
         along = between(wide / 2 + 1.0, self.depth - wide / 2 - 0.55)
@@ -276,10 +175,10 @@ class Decorator:
         tall = min(tall, self.height - sill - 0.2)
         self.window = wall, along, wide
         sky_tone, radiance, sun_tone, heights, _ = MOODS[self.mood]
-        sky = _linear(sky_tone) * np.float32(radiance * between(0.7, 1.3))
+        sky = linear(sky_tone) * np.float32(radiance * between(0.7, 1.3))
         shown = between(0.12, 0.5) if self.mood != "evening" else 0.8  # a camera's film holds more of the view than of the room
-        trees, lawn = _linear((0.3, 0.37, 0.25)), _linear((0.45, 0.55, 0.33))
-        view = _material("sky", lawn, trees, scale=between(0.0, 0.45), glow=shown)
+        trees, lawn = linear((0.3, 0.37, 0.25)), linear((0.45, 0.55, 0.33))
+        view = make_material("sky", lawn, trees, scale=between(0.0, 0.45), glow=shown)
         pane = self.on_wall(wall, along, sill, (wide, tall, 0.012), view, casts=False)
         bar, panes = between(0.03, 0.06), int(self.rng.integers(1, 4))
         for i in range(panes + 1):
@@ -297,18 +196,18 @@ class Decorator:
         to_sun = (flat * np.cos(rise) + np.array([0, 0, np.sin(rise)])).astype(np.float32)
         if self.chance(0.72):
             self.curtains(sill, tall, 0.02 * float(sky.mean()))  # thin cloth in front of the sky shines a little
-        return pane, sky, _linear(sun_tone) * np.float32(between(14, 30)), to_sun
+        return pane, sky, linear(sun_tone) * np.float32(between(14, 30)), to_sun
 
     def curtains(self, sill: float, tall: float, glow: float) -> None:
         wall, along, wide = self.window
         colour = self.tint((0.0, 0.15), (0.75, 0.95)) if self.chance(0.5) else self.tint((0.12, 0.5), (0.35, 0.85))
-        cloth = _material("folds", colour, scale=self.between(0.07, 0.12), glow=glow)
-        top, length, each = min(sill + tall + 0.1, self.height - 0.05), self.length(wall), wide * self.between(0.16, 0.3)
+        cloth = make_material("folds", colour, scale=self.between(0.07, 0.12), glow=glow)
+        top, length, panel = min(sill + tall + 0.1, self.height - 0.05), self.length(wall), wide * self.between(0.16, 0.3)
         bottom = sill - 0.15 if self.over_bed() or self.chance(0.4) else 0.02
         for side in (-1, 1):
-            middle = along + side * (wide / 2 + 0.18 - each / 2)
-            middle = min(max(middle, each / 2 + 0.02), length - each / 2 - 0.02)
-            self.on_wall(wall, middle, bottom, (each, top - bottom, 0.07), cloth, gap=0.07)
+            middle = along + side * (wide / 2 + 0.18 - panel / 2)
+            middle = min(max(middle, panel / 2 + 0.02), length - panel / 2 - 0.02)
+            self.on_wall(wall, middle, bottom, (panel, top - bottom, 0.07), cloth, gap=0.07)
         rod = min(wide + 0.5, 2 * min(along, length - along))
         self.on_wall(wall, along, top, (rod, 0.025, 0.025), self.wood, gap=0.09, casts=False)
 
@@ -317,10 +216,10 @@ class Decorator:
         return wall == "back" and abs(along - self.bed_x) < (self.bed_wide + wide) / 2 + 0.1
 
     def furniture(self) -> None:
-        """What stands along the walls: door, wardrobe, dresser, plant; each only where it fits."""
+        """Add what stands along the walls: door, wardrobe, dresser, plant; each only where it fits."""
         at = self.reserve("right", 0.95, 0.12, 0.1) if self.chance(0.7) else None
         if at is not None:
-            leaf = _material("plain", PAINTED) if self.chance(0.6) else self.wood
+            leaf = make_material("plain", PAINTED) if self.chance(0.6) else self.wood
             self.on_wall("right", at, 0, (0.95, 2.08, 0.03), self.trim, casts=False)
             self.on_wall("right", at, 0, (0.82, 2.0, 0.045), replace(leaf, grid=(1, 2), face=0), casts=False)
         wall, wide = self.pick("left", "right", "right", "back"), float(self.rng.choice([0.9, 1.2, 1.5, 1.8]))
@@ -341,11 +240,11 @@ class Decorator:
             self.plant((x0 + x1) / 2, (y0 + y1) / 2, self.between(0.22, 0.34))
 
     def plant(self, x: float, y: float, up: float) -> None:
-        leaf = _material("plain", _linear((0.25, self.between(0.4, 0.55), 0.2)))
-        pot = _material("plain", self.tint((0.0, 0.5), (0.3, 0.9)))
+        leaf = make_material("plain", linear((0.25, self.between(0.4, 0.55), 0.2)))
+        pot = make_material("plain", self.tint((0.0, 0.5), (0.3, 0.9)))
         self.add((x, y, up / 2), (0.15, 0.15, up / 2), pot, powers=(2, 2, 16))
         for _ in range(13):
-            axes, long = _tilted(self.between(0.1, 0.9), self.between(0, 6.3)), self.between(0.18, 0.34)
+            axes, long = tilted(self.between(0.1, 0.9), self.between(0, 6.3)), self.between(0.18, 0.34)
             half = np.array([0.065, 0.012, long])
             edge = np.abs(axes).T @ half  # a leaf bends before it goes through a wall
             middle = np.clip(np.array([x, y, up]) + axes[2] * long * 0.9, edge, (self.width, self.depth, self.height) - edge)
@@ -354,11 +253,11 @@ class Decorator:
     def picture(self, wall: str, along: float, bottom: float, wide: float, tall: float) -> None:
         tall, edge = min(tall, self.height - bottom - 0.15), 0.04 if self.chance(0.7) else 0.015
         self.on_wall(wall, along, bottom, (wide, tall, 0.025), self.wood if self.chance(0.6) else self.trim, casts=False)
-        art = _material("art", self.tint((0.1, 0.6), (0.2, 0.9), 0.3), _linear((0.93, 0.92, 0.9)), scale=self.between(0, 1))
+        art = make_material("art", self.tint((0.1, 0.6), (0.2, 0.9), 0.3), linear((0.93, 0.92, 0.9)), scale=self.between(0, 1))
         self.on_wall(wall, along, bottom + edge / 2, (wide - edge, tall - edge, 0.03), art, casts=False)
 
     def dressing(self) -> None:
-        """Pictures over the bed, the rug and the ceiling lamp."""
+        """Add pictures over the bed, the rug and the ceiling lamp."""
         if not self.over_bed() and self.chance(0.75):
             count, bottom = int(self.rng.integers(1, 4)), self.between(1.4, 1.55)
             wide = min(self.bed_wide / count - 0.08, self.between(0.4, 1.1))
@@ -374,7 +273,7 @@ class Decorator:
         if self.chance(0.6) or dark:
             lit = dark or (self.mood == "evening" and self.chance(0.6))
             x, y, drop, half = self.width / 2, self.depth * 0.55, self.between(0.05, 0.4), self.between(0.14, 0.22)
-            globe, middle = _material("plain", _linear((0.97, 0.93, 0.84)), glow=5.0 * lit), self.height - drop - half * 0.6
+            globe, middle = make_material("plain", linear((0.97, 0.93, 0.84)), glow=5.0 * lit), self.height - drop - half * 0.6
             self.add((x, y, middle), (half, half, half * 0.6), globe, powers=(2, 2, 4), casts=False)
             self.add((x, y, self.height - drop / 2), (0.008, 0.008, drop / 2), self.trim, casts=False)
             if lit:
@@ -394,10 +293,10 @@ class Decorator:
             right = np.cross(forward, (0, 0, 1)) / np.linalg.norm(forward[:2])
             frame = np.stack([right, np.cross(right, forward), forward]).astype(np.float32)
             camera = Camera(position, frame, float(1 / np.tan(np.radians(self.between(56, 78)) / 2)))
-            inside = any(np.all(np.abs(position - s.centre) < s.extent() + 0.3) for s in self.solids)
+            collides = any(np.all(np.abs(position - s.centre) < s.extent() + 0.3) for s in self.solids)
             rays = camera.rays(np.tile(line, line.size), np.repeat(line, line.size))
             distance, ids = nearest(room, self.solids, position[:, None], rays, range(len(self.solids)))
             share = float(((ids >= PLANES + bed.start) & (ids < PLANES + bed.stop)).mean())
             crowd = float(((ids >= PLANES) & (distance < 1.1)).mean())
-            tries.append((min(share, 0.2) - max(share - 0.45, 0) - 2 * max(crowd - 0.04, 0) - 10 * inside, camera))
+            tries.append((min(share, 0.2) - max(share - 0.45, 0) - 2 * max(crowd - 0.04, 0) - 10 * collides, camera))
         return max(tries, key=lambda scored: scored[0])[1]

@@ -10,7 +10,17 @@ from .scene import INWARD, NOISE_SIDE, PLANES, TURN, Array, Material, Scene, uni
 
 
 def surface(scene: Scene, number: int, position: Array, toward: Array) -> tuple[Array, Array, Array, Array]:
-    """Colour, glow and normal (3, N) and dominant axis (N,) of what has id `number` at `position`, seen along `toward`."""
+    """Return how a surface looks.
+
+    Args:
+        scene: What the surface belongs to.
+        number: The id of the plane or solid.
+        position: Points on it, (3, N).
+        toward: The directions in which they are looked at, (3, N).
+
+    Returns:
+        Colour, glow and normal, (3, N) each, and the normal's dominant axis (N,).
+    """
     local, half = position, scene.room
     axes: Array | None = None
     if number < PLANES:
@@ -21,12 +31,12 @@ def surface(scene: Scene, number: int, position: Array, toward: Array) -> tuple[
         m, half, axes, local = solid.material, solid.half, solid.axes, position - solid.centre[:, None]
         if axes is not None:
             local = axes @ local
-        inside = local / half[:, None]
+        relative = local / half[:, None]
         if solid.powers is None:
-            axis = np.argmax(np.abs(inside), axis=0)
+            axis = np.argmax(np.abs(relative), axis=0)
             normal = np.where(np.arange(3)[:, None] == axis, np.sign(local), 0).astype(np.float32)
         else:
-            normal = unit(np.stack([inside[i] ** (k - 1) * k / half[i] for i, k in enumerate(solid.powers)]))
+            normal = unit(np.stack([relative[i] ** (k - 1) * k / half[i] for i, k in enumerate(solid.powers)]))
             axis = np.argmax(np.abs(normal), axis=0)
     u, v = np.where(axis == 0, local[1], local[0]), np.where(axis == 2, local[1], local[2])
     if m.bump > 0:  # cloth hangs over the edges of what it covers
@@ -54,7 +64,7 @@ def surface(scene: Scene, number: int, position: Array, toward: Array) -> tuple[
 
 
 def _pattern(m: Material, table: Array, u: Array, v: Array) -> tuple[Array | float, Array]:
-    """How much of `other` shows (0..1) and the brightness at `u` across and `v` along: metres, but -1..1 for rugs and art."""
+    """Return how much of `other` shows, in [0, 1], and the brightness. `u` and `v` are metres; for rugs and art, in [-1, 1]."""
     scale = np.float32(1 / m.scale)
     cloth = 0.92 + 0.16 * _noise(table, u * 85, v * 85) if m.kind != "plain" else 0.985 + 0.03 * _noise(table, u * 7, v * 7)
     match m.kind:
@@ -100,7 +110,7 @@ def _pattern(m: Material, table: Array, u: Array, v: Array) -> tuple[Array | flo
 
 
 def _fronts(m: Material, u: Array, v: Array, half_u: float, half_v: float) -> Array:
-    """Brightness of a face divided into `grid` doors or drawers, each with a panel and a handle."""
+    """Return the brightness of a face divided into `grid` doors or drawers, each with a panel and a handle."""
     size_u, size_v = 2 * half_u / m.grid[0], 2 * half_v / m.grid[1]
     fu, fv = (u + half_u) % size_u, (v + half_v) % size_v
     edge = np.minimum(np.minimum(fu, size_u - fu), np.minimum(fv, size_v - fv))
@@ -129,7 +139,7 @@ def _crease(table: Array, strength: float, normal: Array, u: Array, v: Array) ->
 
 
 def _view(scene: Scene, m: Material, toward: Array) -> Array:
-    """What lies outside in directions `toward`: sky, a line of trees and a lawn, in radiance."""
+    """Return the radiance of the view in directions `toward`: sky, a line of trees and a lawn."""
     rise, turn = toward[2] / (np.hypot(toward[0], toward[1]) + np.float32(1e-6)), np.arctan2(toward[0], toward[1])
     crown = 0.02 + m.scale * (0.6 * _noise(scene.noise, turn * 4, turn * 0) + 0.4 * _noise(scene.noise, turn * 19, rise * 9))
     trees, lawn = np.clip((crown - rise) * 30, 0, 1), np.clip(-(rise + 0.1) * 20, 0, 1)
@@ -140,7 +150,7 @@ def _view(scene: Scene, m: Material, toward: Array) -> Array:
 
 
 def _noise(table: Array, u: Array, v: Array) -> Array:
-    """Smooth value noise in 0..1 with cells of one unit."""
+    """Return smooth value noise in [0, 1] with cells of one unit."""
     iu, iv = np.floor(u), np.floor(v)
     fu, fv = u - iu, v - iv
     fu, fv = fu * fu * (3 - 2 * fu), fv * fv * (3 - 2 * fv)
@@ -152,10 +162,10 @@ def _noise(table: Array, u: Array, v: Array) -> Array:
 
 
 def _cells(table: Array, u: Array, v: Array) -> Array:
-    """One value in 0..1 per unit cell."""
+    """Return one value in [0, 1] per unit cell."""
     return table[(np.floor(u).astype(np.int32) * 37 + np.floor(v).astype(np.int32) * 149) % table.size]
 
 
 def _groove(x: Array, width: np.floating[Any] | float) -> Array:
-    """1 within `width` of a whole number, fading to 0."""
+    """Return 1 within `width` of a whole number, fading to 0."""
     return np.clip(1.5 - np.abs(x - np.round(x)) / np.float32(width), 0, 1)

@@ -10,14 +10,23 @@ from numpy.typing import NDArray
 from .materials import surface
 from .scene import CORNERS, FAR, INWARD, PLANES, TURN, Array, Camera, Light, Scene, Solid, nearest, unit
 
-TILE = 128  # supersampled pixels a side that are worked on together: small enough that their arrays stay in the cache
-STRATA = 4  # every STRATA x STRATA block of pixels shares out that many squared light samples, which `_smooth` then joins
+TILE = 128  # supersampled pixels a side that are rendered together: small enough that their arrays stay in the cache
+STRATA = 4  # each pixel of a STRATA x STRATA block has another stratum of the light samples, which `_smooth` then averages
 MARGIN = 2 * STRATA  # the farthest that `_smooth` reaches
 EPSILON = np.float32(3e-3)  # how far a secondary ray starts off its surface
 
 
 def trace(scene: Scene, n: int, rng: np.random.Generator) -> Array:
-    """Radiance (n, n, 3) of the n x n picture."""
+    """Render a scene.
+
+    Args:
+        scene: What the camera sees.
+        n: Pixels a side.
+        rng: Draws where light is sampled.
+
+    Returns:
+        The radiance, linear RGB (n, n, 3).
+    """
     count = np.arange(n, dtype=np.float32)
     jitter = rng.random((2, 2, n, n), dtype=np.float32)
     pair = np.stack([(count % STRATA)[None, :] + jitter[:, 0], (count % STRATA)[:, None] + jitter[:, 1]]) / STRATA
@@ -30,10 +39,10 @@ def trace(scene: Scene, n: int, rng: np.random.Generator) -> Array:
         for left in range(0, n, TILE):
             rows, cols = slice(top, min(top + TILE, n)), slice(left, min(left + TILE, n))
             x, y = line[cols], -line[rows]
-            seen = (boxes[:, 0] <= x[-1]) & (boxes[:, 1] >= x[0]) & (boxes[:, 2] <= y[0]) & (boxes[:, 3] >= y[-1])
+            visible = (boxes[:, 0] <= x[-1]) & (boxes[:, 1] >= x[0]) & (boxes[:, 2] <= y[0]) & (boxes[:, 3] >= y[-1])
             rays = scene.camera.rays(np.tile(x, y.size), np.repeat(y, x.size))
             jitters = pair[:, :, rows, cols].reshape(2, 2, -1)
-            parts = _shade(scene, rays, np.flatnonzero(seen).tolist(), lit[rows, cols].ravel(), jitters)
+            parts = _shade(scene, rays, np.flatnonzero(visible).tolist(), lit[rows, cols].ravel(), jitters)
             for whole, part in zip((colour, glow, light, keys), parts, strict=True):
                 whole[..., rows, cols] = part.reshape(*part.shape[:-1], y.size, x.size)
     arriving = _smooth(light[:3], keys, lit, (1, 2)) + _smooth(light[3:], keys, lit, (1, 4, 4))
@@ -41,7 +50,7 @@ def trace(scene: Scene, n: int, rng: np.random.Generator) -> Array:
 
 
 def _screen_box(camera: Camera, solid: Solid) -> tuple[float, float, float, float]:
-    """Bounds (left, right, bottom, top) of the solid in the picture plane, all of it where it reaches behind the camera."""
+    """Return the solid's bounds (left, right, bottom, top) in the image plane: all of it where it reaches behind the camera."""
     x, y, z = camera.frame @ (CORNERS * solid.extent() + solid.centre - camera.position).T
     if z.min() < 0.05:
         return -np.inf, np.inf, -np.inf, np.inf
@@ -50,11 +59,11 @@ def _screen_box(camera: Camera, solid: Solid) -> tuple[float, float, float, floa
 
 
 def _shade(
-    scene: Scene, rays: Array, seen: list[int], lit: NDArray[np.bool_], pair: Array
+    scene: Scene, rays: Array, visible: list[int], lit: NDArray[np.bool_], pair: Array
 ) -> tuple[Array, Array, Array, NDArray[np.int32]]:
-    """Colour and glow (3, N), direct and bounced light (6, N), and a key (N,) that tells surfaces apart."""
+    """Return colour and glow (3, N), direct and bounced light (6, N), and a key (N,) that tells surfaces apart."""
     origin = scene.camera.position[:, None]
-    distance, ids = nearest(scene.room, scene.solids, origin, rays, seen)
+    distance, ids = nearest(scene.room, scene.solids, origin, rays, visible)
     position = origin + distance * rays
     colour, glow, normal = np.empty((3, *rays.shape), np.float32)
     keys = np.zeros(ids.shape, np.int32)
@@ -71,7 +80,7 @@ def _shade(
 
 
 def _gather(scene: Scene, start: Array, normal: Array, pair: Array) -> Array:
-    """Direct (3 rows) and bounced (3 rows) light: a ray to each light, one to the sun and one to where light bounces."""
+    """Gather direct (3 rows) and bounced light (3 rows), by a ray to each light, one to the sun and one for the bounce."""
     casters = [i for i, s in enumerate(scene.solids) if s.casts]
     direct = np.zeros_like(start)
     for light in scene.lights:
@@ -107,7 +116,7 @@ def _gather(scene: Scene, start: Array, normal: Array, pair: Array) -> Array:
 
 
 def _blocked(solids: Iterable[Solid], start: Array, to: Array, reach: float, exact: bool = False) -> NDArray[np.bool_]:
-    """Whether each ray (N,) meets a solid before `reach` times its direction; solids far from all the rays are passed over."""
+    """Return whether each ray (N,) meets a solid before `reach` times its direction; solids far from all rays are skipped."""
     end = start + to * np.float32(min(reach, 20))
     low, high = np.minimum(start.min(1), end.min(1)), np.maximum(start.max(1), end.max(1))
     blocked = np.zeros(start.shape[1], bool)
@@ -119,7 +128,7 @@ def _blocked(solids: Iterable[Solid], start: Array, to: Array, reach: float, exa
 
 
 def _irradiance(light: Light, to: Array, normal: Array, least: float) -> Array:
-    """What a unit of the light's power gives a surface (N,), the light at the end of `to` and never within `least`."""
+    """Return what a unit of the light's power gives a surface (N,); the light is at the end of `to`, no nearer than `least`."""
     square = (to * to).sum(0)
     length = np.sqrt(square)
     arriving = np.clip((normal * to).sum(0) / length, 0, None) / np.maximum(square, np.float32(least**2))
@@ -129,7 +138,7 @@ def _irradiance(light: Light, to: Array, normal: Array, least: float) -> Array:
 
 
 def _ambient(scene: Scene) -> Array:
-    """The light (3,) that has bounced often enough to be the same everywhere: an integrating box of the room's size."""
+    """Return the light (3,) that has bounced until it is the same everywhere, as in an integrating box of the room's size."""
     w, d, h = scene.room
     flux = scene.sun * np.prod(np.sort(scene.window.half)[1:])  # as if it fell through a quarter of the pane
     for light in scene.lights:
@@ -141,7 +150,7 @@ def _ambient(scene: Scene) -> Array:
 def _smooth(light: Array, keys: NDArray[np.int32], lit: NDArray[np.bool_], strides: Sequence[int]) -> Array:
     """Average the `lit` pixels of `light` (3, n, n) within one surface over STRATA x STRATA, once at each of the strides."""
     light = np.pad(light, ((0, 0), (MARGIN, MARGIN), (MARGIN, MARGIN)))
-    keys = np.pad(keys, MARGIN, constant_values=-1)  # so that nothing is carried over from the far side of the picture
+    keys = np.pad(keys, MARGIN, constant_values=-1)  # so that nothing is carried over from the far side of the image
     known = np.pad(lit, MARGIN).astype(np.float32)
     for stride in strides:
         for axis in (1, 2):

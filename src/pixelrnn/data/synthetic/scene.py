@@ -1,7 +1,7 @@
-"""What a room is made of, and where rays meet it.
+"""What a scene consists of, and where rays meet it.
 
-Lengths are in metres, x runs right, y away from the camera and z up; a bundle of N vectors is a float32 array of shape (3, N);
-colours are linear RGB.
+Lengths are in metres; x points right, y away from the camera, and z up. A bundle of N vectors is a float32 array (3, N).
+Colours are linear RGB.
 """
 
 from __future__ import annotations
@@ -41,7 +41,10 @@ class Material:
 
 @dataclass(frozen=True)
 class Solid:
-    """A box, or with `powers` the superellipsoid |x|^a + |y|^b + |z|^c = 1 in it; rows of `axes` are its own directions."""
+    """A box, or with `powers` the superellipsoid |x|^a + |y|^b + |z|^c = 1 inside it.
+
+    The rows of `axes` (3, 3) are the box's own directions; None stands for those of the room.
+    """
 
     centre: Array
     half: Array
@@ -51,11 +54,20 @@ class Solid:
     casts: bool = True  # whether it shades; small things and those flat on walls would cost time and show nothing
 
     def extent(self) -> Array:
-        """Half the sides (3,) of its axis-aligned bounding box."""
+        """Return half the sides (3,) of the axis-aligned bounding box."""
         return self.half if self.axes is None else np.abs(self.axes).T @ self.half
 
     def hit(self, origin: Array, direction: Array, exact: bool) -> Array:
-        """Distance (N,) along each ray to it (to its box if not `exact`); FAR where it misses, or starts inside a box."""
+        """Find where rays meet the solid.
+
+        Args:
+            origin: Where the rays start, (3, N) or (3, 1).
+            direction: Their directions, (3, N).
+            exact: Whether to meet the superellipsoid rather than its box.
+
+        Returns:
+            Distances (N,) in units of the directions; FAR where a ray misses, or starts inside a box.
+        """
         start = origin - self.centre[:, None]
         if self.axes is not None:
             start, direction = self.axes @ start, self.axes @ direction
@@ -76,7 +88,7 @@ class Solid:
 
 @dataclass(frozen=True)
 class Light:
-    """A parallelogram that shines to one side (`facing`), or a lamp in a shade that is open above and below (None)."""
+    """A parallelogram that shines to one side, `facing`, or where that is None a lamp in a shade open above and below."""
 
     centre: Array
     spread: Array  # (2, 3): half the parallelogram's edges
@@ -86,21 +98,21 @@ class Light:
 
 @dataclass(frozen=True)
 class Camera:
-    """A pinhole; rows of `frame` are right, up and forward; `zoom` is 1 / tan(half the field of view)."""
+    """A pinhole camera. The rows of `frame` are right, up and forward; `zoom` is 1 / tan(half the field of view)."""
 
     position: Array
     frame: Array
     zoom: float
 
     def rays(self, across: Array, up: Array) -> Array:
-        """Unit directions (3, N) through the picture plane at `across` and `up` in -1..1."""
+        """Return the unit directions (3, N) through the image plane at `across` and `up` (N,), both in [-1, 1]."""
         rays = self.frame.T @ np.stack([across / self.zoom, up / self.zoom, np.ones_like(up)]).astype(np.float32)
         return rays / np.sqrt((rays * rays).sum(0))
 
 
 @dataclass(frozen=True)
 class Scene:
-    """Everything there is to see, and how the picture of it is to be finished."""
+    """Everything there is to see, and how its image is finished."""
 
     room: Array
     noise: Array  # NOISE_SIDE x NOISE_SIDE values in 0..1 in a row, the table behind every texture
@@ -120,13 +132,26 @@ class Scene:
 
 
 def unit(vectors: Array) -> Array:
+    """Scale vectors (3, N) to unit length."""
     return (vectors / np.sqrt((vectors * vectors).sum(0) + np.float32(1e-12))).astype(np.float32)
 
 
 def nearest(
     room: Array, solids: Sequence[Solid], origin: Array, direction: Array, chosen: Iterable[int], exact: bool = True
 ) -> tuple[Array, NDArray[np.intp]]:
-    """Distance and id (N,) of what each ray meets first: a plane of the room or one of the `chosen` solids."""
+    """Find what each ray meets first.
+
+    Args:
+        room: Width, depth and height (3,); the room's planes are always met.
+        solids: All solids of the scene.
+        origin: Where the rays start, (3, N) or (3, 1), inside the room.
+        direction: Their directions, (3, N).
+        chosen: Places in `solids` of those that can be met.
+        exact: Whether to meet superellipsoids rather than their boxes.
+
+    Returns:
+        Distances (N,) in units of the directions, and ids (N,) of planes or solids.
+    """
     away = np.where(np.abs(direction) < 1e-7, np.float32(1e-7), direction)
     x, y, z = (np.where(away > 0, room[:, None], 0) - origin) / away
     best = np.minimum(np.minimum(x, y), z)
@@ -140,7 +165,7 @@ def nearest(
 
 
 def _hit_rounded(powers: tuple[int, int, int], start: Array, direction: Array, t: Array) -> Array:
-    """Newton's method on |x|^a + |y|^b + |z|^c - 1, which is convex along a ray: from outside it cannot step over the root."""
+    """Solve |x|^a + |y|^b + |z|^c = 1 by Newton's method. It is convex along a ray: from outside no step passes the root."""
     missed = np.zeros(t.shape, bool)
     for _ in range(7):
         value, slope = np.full(t.shape, -1, np.float32), np.zeros(t.shape, np.float32)
