@@ -15,7 +15,7 @@ from ..decode import Picture, read_picture
 from ..encode import write_image
 from ..errors import PixelRNNError
 from ..folders import MaskFolder
-from ..masks import MOSTLY, Box
+from ..masks import MOSTLY_WHITE, Box
 from ..weights import DEFAULT
 from .completer import Completer
 from .detection import LEVELS
@@ -144,7 +144,7 @@ class FileCompleter:
             lost = write_image(Path(sample_target(target, number)), sample, picture, result.mask)
         height, width = result.mask.shape
         share = float(result.mask.mean())
-        if result.mask_source == "given" and share > MOSTLY:
+        if result.mask_source == "given" and share > MOSTLY_WHITE:
             notes.append(f"{100 * share:.3g}% of the mask is white; if black is missing, give --invert-mask")
         return {
             "output": str(target),

@@ -14,7 +14,7 @@ from .. import decode
 from ..decode import Picture, read_picture
 from ..errors import PixelRNNError
 from ..image import dilate, resize, to_float, to_uint8
-from ..masks import Given, as_mask
+from ..masks import MaskLike, as_mask
 from ..weights import DEFAULT
 from .backends import Backend, open_backend
 from .detection import Detection, Region, detect
@@ -75,7 +75,7 @@ class Completer:
     def __call__(
         self,
         image: Source,
-        mask: Given | None = None,
+        mask: MaskLike | None = None,
         samples: int = 1,
         seed: int = 0,
         guide: Source | None = None,
