@@ -107,7 +107,7 @@ def _named(name: str, read: Callable[[], Picture], is_tiff: Callable[[], bool] =
     except Exception as error:
         reason = f"a damaged picture ({' '.join(str(error).split())[:200]})"
         if isinstance(error, Image.UnidentifiedImageError):
-            reason = "a TIFF picture of a kind that is not read" if is_tiff() else "not a picture"
+            reason = "a TIFF picture of a kind that cannot be read" if is_tiff() else "not a picture"
         raise PixelRNNError(f"{name}: {reason}. Expected a readable {NAMES} file.") from None
 
 
@@ -119,7 +119,7 @@ def _open(source: Path | BinaryIO, max_pixels: int) -> Picture:
     except (PixelRNNError, MemoryError):
         raise
     except Image.DecompressionBombError:  # Pillow's own limit, checked when it reads the header
-        raise PixelRNNError(f"too large a picture, {TOO_LARGE.format(max_pixels / 10**6)}") from None
+        raise PixelRNNError(f"the picture is too large, {TOO_LARGE.format(max_pixels / 10**6)}") from None
     except Exception:
         data = _bytes(source)
         if data[4:12] in HEIC_STARTS:
@@ -268,10 +268,12 @@ def _check_kind(opened: Image.Image) -> None:
     """Raise PixelRNNError for a TIFF whose values are not light from 0 to the highest number of their type."""
     tags = _tags(opened)
     if 2 in tags.get(339, ()):
-        raise PixelRNNError("a TIFF picture of signed numbers, which say no brightness. Save it as unsigned 8 or 16 bits.")
+        raise PixelRNNError(
+            "a TIFF picture of signed numbers, which do not state a brightness. Save it as unsigned 8 or 16 bits."
+        )
     if tags.get(284) == 2 and _bits(opened) > 8:
         raise PixelRNNError(
-            "a TIFF picture of separate planes of more than 8 bits, which is not read. Save it with its channels together."
+            "a TIFF picture with separate planes of more than 8 bits, which cannot be read. Save it with interleaved channels."
         )
 
 
@@ -336,7 +338,7 @@ def as_rgb(image: Image.Image) -> np.ndarray:
     if image.mode == "F":
         highest = image.getextrema()[1]
         if not np.isfinite(np.asarray(image)).all():
-            raise PixelRNNError("holds values that are no finite numbers.")
+            raise PixelRNNError("holds values that are not finite numbers.")
         top = 1.0 if highest <= 1 else 255.0  # type: ignore[operator]
     full_range = _bits(image) == 32 and image.mode == "I"
     inverted = _tags(image).get(262) == 0 and image.mode.startswith("I")

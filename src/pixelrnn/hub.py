@@ -77,7 +77,7 @@ def fetch(address: Address) -> Path:
         hub.get_hf_file_metadata(hub.hf_hub_url(**file), timeout=float(os.environ.get("HF_HUB_ETAG_TIMEOUT", TIMEOUT)))
     except hub.errors.RemoteEntryNotFoundError:
         raise PixelRNNError(
-            f"{address.repo}: no {address.file} in it at {address.revision}. Name a file: hf://{address.repo}/FILE."
+            f"{address.repo}: holds no {address.file} at {address.revision}. Name a file: hf://{address.repo}/FILE."
         ) from None
     except hub.errors.RevisionNotFoundError:
         raise PixelRNNError(f"{address.repo}: no revision {address.revision}. Give a branch, a tag or a commit.") from None
@@ -122,7 +122,7 @@ def upload(files: Mapping[str, Path | bytes], repo: str, private: bool, message:
     try:
         api.create_repo(repo, private=private or None, exist_ok=True)
         if private and not api.model_info(repo).private:
-            raise PixelRNNError(f"{repo}: a public repository already. Leave out --private, or give another name.")
+            raise PixelRNNError(f"{repo}: is a public repository already. Leave out --private, or give another name.")
         kept = {CARD} if keep_card and api.file_exists(repo, CARD) else set()
         content = [
             hub.CommitOperationAdd(name, str(source) if isinstance(source, Path) else source)

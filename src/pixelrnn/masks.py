@@ -121,7 +121,7 @@ def _from_levels(levels: np.ndarray) -> np.ndarray:
         return np.asarray(levels > 0)
     light = levels / (255 if levels.dtype == np.uint8 else 65535)
     if len(values) <= 2 or ((light > 0.1) & (light < 0.9)).mean() > MAX_BETWEEN:
-        raise PixelRNNError(f"holds {_values(levels)}, so what is missing cannot be told. {WHITE}")
+        raise PixelRNNError(f"holds {_values(levels)}, which does not say what is missing. {WHITE}")
     return np.asarray(light >= 0.5)
 
 
@@ -129,7 +129,7 @@ def _from_colours(pixels: np.ndarray) -> np.ndarray:
     """Read RGB uint8 (H, W, 3) that holds no more colour than JPEG's ringing."""
     coloured = np.ptp(pixels.astype(np.int16), axis=2) > 48
     if coloured.mean() > MAX_COLOURED or (coloured.any() and len(np.unique(pixels.reshape(-1, 3), axis=0)) <= 4):
-        raise PixelRNNError(f"holds the colours {_values(pixels)}, so what is missing cannot be told. {WHITE}")
+        raise PixelRNNError(f"holds the colours {_values(pixels)}, which do not say what is missing. {WHITE}")
     return _from_levels(np.rint(pixels.mean(axis=2)).astype(np.uint8))
 
 

@@ -43,7 +43,9 @@ def push_to_hub(run: str | Path, repo: str, private: bool = False, licence: str 
     """
     weights = find_weights(run)
     if weights.suffix != ".safetensors":
-        raise PixelRNNError(f"{weights}: a .safetensors file that pixelrnn saved is pushed, which says what it is. Give that.")
+        raise PixelRNNError(
+            f"{weights}: only a .safetensors file that pixelrnn saved can be pushed, since it describes itself. Give one."
+        )
     header, _ = read_tensors(weights)
     files: dict[str, Path | bytes] = {WEIGHTS: weights}
     keep_card = False

@@ -97,7 +97,7 @@ def open_backend(weights: str | Path, device: str = "cpu", backend: str = "auto"
             raise PixelRNNError(f"{path}: torch cannot run an ONNX file. Give the checkpoint, or --backend onnx --device cpu.")
         return TorchBackend(path, device)
     if device != "cpu":
-        raise PixelRNNError("backend onnx: runs on the cpu alone. Choose --device cpu or --backend torch.")
+        raise PixelRNNError("backend onnx: runs only on the CPU. Choose --device cpu or --backend torch.")
     if bundled:
         return BundledBackend(path)
     if not exported.is_file():
@@ -245,7 +245,7 @@ def open_session(path: Path, weights: dict[str, np.ndarray] | None = None) -> An
     """
     data = path.read_bytes()
     if not is_whole(data):
-        raise PixelRNNError(f"{path}: damaged, or not written by pixelrnn export: its checksum does not hold. Export it again.")
+        raise PixelRNNError(f"{path}: damaged, or not written by pixelrnn export: its checksum is wrong. Export it again.")
     return start_session(data, path, weights)
 
 
@@ -324,7 +324,7 @@ class TorchBackend:
         self.name, self.metadata, self.device = loaded.name, loaded.metadata, device
         if not isinstance(loaded.model, CompletionModel):
             raise PixelRNNError(
-                f"{weights}: {loaded.name} completes no pictures by itself. Give weights of a completion model."
+                f"{weights}: {loaded.name} does not complete pictures by itself. Give weights of a completion model."
             )
         self.model = loaded.model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.reads_mask, self.detects = self.model.takes_mask, self.model.detects

@@ -85,7 +85,7 @@ def read_mask_option(
     if files.is_dir(path):
         return MaskOption(None, MaskFolder(path, files.find(path, [])[0]), tuple(inputs), files)
     if not files.exists(path):
-        raise PixelRNNError(f"{mask}: no such mask file or folder, and no box x,y,w,h. Check the path.")
+        raise PixelRNNError(f"{mask}: no such mask file or folder, and not a box x,y,w,h. Check the path.")
     return MaskOption(path, files=files)
 
 

@@ -185,7 +185,7 @@ class Completer:
             advice = "Give a mask of what is missing."
             if source == "given":
                 advice = "Give a mask that leaves some pixels known, or --invert-mask if black is missing."
-            raise PixelRNNError(f"the whole picture is missing, there is nothing to complete it from. {advice}")
+            raise PixelRNNError(f"the whole picture is missing, so there is nothing to complete it from. {advice}")
         return missing, source, regions
 
     def _samples(

@@ -115,8 +115,8 @@ def measure(image: np.ndarray, where: np.ndarray) -> Grain | None:
     ys, xs = ys[whole], xs[whole]
     if len(ys) < 4:
         return None
-    spread = slice(None, None, -(-len(ys) // MAX_PATCHES))  # not more patches than that, from the whole image
-    pixels = image[: height * PATCH, : width * PATCH].reshape(*blocks, 3)[ys[spread], :, xs[spread]]
+    some = slice(None, None, -(-len(ys) // MAX_PATCHES))  # at most so many patches, from all over the image
+    pixels = image[: height * PATCH, : width * PATCH].reshape(*blocks, 3)[ys[some], :, xs[some]]
     patches = pixels.astype(np.float32).reshape(-1, PATCH * PATCH, 3)  # (N, PATCH ** 2, 3)
     level = patches.mean(axis=(1, 2))
     patches = patches[(level > 8) & (level < 247)]  # where the light is clipped, the noise is clipped, too

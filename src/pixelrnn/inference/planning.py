@@ -132,7 +132,7 @@ def read_shard(given: str) -> tuple[int, int]:
     """Read (k, n) from "k/n". Raises PixelRNNError unless 1 <= k <= n."""
     parts = given.split("/")
     if len(parts) != 2 or not all(part.isdecimal() for part in parts) or not 1 <= int(parts[0]) <= int(parts[1]):
-        raise PixelRNNError(f"--shard {given}: expected K/N with 1 <= K <= N, as 3/20, the third of twenty shares.")
+        raise PixelRNNError(f"--shard {given}: expected K/N with 1 <= K <= N, such as 3/20, the third of twenty shares.")
     return int(parts[0]), int(parts[1])
 
 

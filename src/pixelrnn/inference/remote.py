@@ -68,7 +68,7 @@ def place(given: str) -> tuple[Files, PurePath]:
     from fsspec.core import url_to_fs
 
     if "::" in given:
-        raise PixelRNNError(f"{given}: a chain of file systems, of which one is read. Unpack it first.")
+        raise PixelRNNError(f"{given}: a chain of file systems, which cannot be read. Unpack it first.")
     try:
         system, path = url_to_fs(given)
     except (ImportError, ValueError) as error:  # the package is missing, or the protocol is unknown

@@ -80,7 +80,7 @@ def read_tensors(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         raise PixelRNNError(f"{path}: weights of another program, without our header. Give a file that pixelrnn saved.")
     # older files have no checksum
     if isinstance(header, dict) and "sha256" in header and header.pop("sha256") != checksum(header, tensors):
-        raise PixelRNNError(f"{path}: damaged: its checksum does not hold. Train or download the weights again.")
+        raise PixelRNNError(f"{path}: damaged: its checksum is wrong. Train or download the weights again.")
     if isinstance(header, dict) and header.pop("detector", None) == DETECTOR:
         shared, detector = read_tensors(FOLDER / f"{DETECTOR}.safetensors")
         tensors |= detector
