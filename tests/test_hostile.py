@@ -65,8 +65,8 @@ CORPUS: dict[str, tuple[bytes, str]] = {
     "PNG of a billion pixels in a row": (png(10**9, 1), LARGE),
     "PNG without pixels": (png(64, 64), DAMAGED),
     "PNG of no width": (png(0, 64), "picture"),
-    "not a number": (floats(np.nan), "no finite numbers"),
-    "infinite": (floats(np.inf), "no finite numbers"),
+    "not a number": (floats(np.nan), "not finite numbers"),
+    "infinite": (floats(np.inf), "not finite numbers"),
 }
 
 

@@ -207,7 +207,7 @@ def test_a_private_repository_needs_a_token_and_opens_to_one(user: User, hub: Hu
 def test_what_the_hub_does_not_have_is_told_in_one_line(user: User, hub: Hub) -> None:
     hub.repositories["owner/name"] = Repository()
     hub.repositories["owner/name"].commit({"README.md": b""})
-    assert "no model.safetensors in it" in user.error("owner/name")
+    assert "holds no model.safetensors at main" in user.error("owner/name")
     assert "no revision v9" in user.error("owner/name@v9")
     assert "no such repository" in user.error("owner/nothing")
 

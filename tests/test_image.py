@@ -282,9 +282,9 @@ def test_known_pixels_come_back_byte_for_byte(mask: np.ndarray) -> None:
 
 @settings(max_examples=50)
 @given(MASKS, st.integers(0, 6))
-def test_a_grown_mask_is_scipys_dilation(mask: np.ndarray, pixels: int) -> None:
+def test_dilate_matches_scipys_binary_dilation(mask: np.ndarray, pixels: int) -> None:
     expected = binary_dilation(mask, np.ones((3, 3)), iterations=pixels) if pixels else mask
-    assert np.array_equal(image.grow(mask, pixels), expected)
+    assert np.array_equal(image.dilate(mask, pixels), expected)
 
 
 def test_a_picture_is_resized_with_antialiasing_to_the_asked_width_and_height() -> None:

@@ -39,7 +39,7 @@ def store():
 
 def completed(task: Task) -> dict[str, Any]:
     """What an actor of Ray makes of a task."""
-    return json.loads(CompleteRow(CompletionOptions())({"task": json.dumps(task._asdict())})["told"])
+    return json.loads(CompleteRow(CompletionOptions())({"task": json.dumps(task._asdict())})["row"])
 
 
 def names(pairs) -> list[str]:

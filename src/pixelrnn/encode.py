@@ -1,4 +1,4 @@
-"""Pictures to files, whole or not at all."""
+"""Encode images, and write files atomically: whole or not at all."""
 
 import io
 import os
@@ -13,18 +13,18 @@ from PIL import Image, PngImagePlugin
 from .decode import XMP, Picture
 from .errors import PixelRNNError
 
-# suffix: format and its options
+# suffix: format and the options of Pillow's save
 WRITERS: dict[str, tuple[str, dict[str, Any]]] = {
-    # photographs as small as at level 6 in less than half the time; drawings are larger
+    # photographs get as small as at level 6 in less than half the time; drawings get larger
     ".png": ("PNG", {"compress_level": 1, "compress_type": 3}),  # zlib's Z_RLE
     **dict.fromkeys((".jpg", ".jpeg", ".jfif"), ("JPEG", {"quality": 95, "subsampling": 0})),
-    ".webp": ("WEBP", {"lossless": True, "exact": True}),  # exact: under transparent pixels, too
+    ".webp": ("WEBP", {"lossless": True, "exact": True}),  # exact: keep the colour of transparent pixels, too
     ".avif": ("AVIF", {"quality": 95, "subsampling": "4:4:4"}),
     ".bmp": ("BMP", {}),
     **dict.fromkeys((".tif", ".tiff"), ("TIFF", {})),
 }
 LOSSY = ("JPEG", "AVIF")
-HOLDS = {  # what of a Picture a format can hold
+HOLDS = {  # format: the attributes of a Picture that it can hold
     "PNG": ("alpha", "icc", "exif", "xmp", "dpi", "text"),
     "JPEG": ("icc", "exif", "xmp", "dpi"),
     "WEBP": ("alpha", "icc", "exif", "xmp"),
@@ -38,19 +38,29 @@ WORDS = {"alpha": "transparency", "icc": "colour profile", "exif": "EXIF", "xmp"
 def write_image(
     path: Path, image: np.ndarray, like: Picture | None = None, filled: np.ndarray | None = None
 ) -> tuple[str, ...]:
-    """Write uint8 (H, W, 3), or a bool mask (H, W), in the format of the suffix, whole or not at all; notes of what was lost.
+    """Write an image or a mask in the format that the suffix names, whole or not at all.
 
-    like: the picture it was made of, whose greyness, transparency, colour profile, EXIF, XMP, resolution and text are kept
-    where the format allows. filled: bool (H, W), where it is opaque now.
+    Args:
+        path: the file to write; an existing one is replaced.
+        image: uint8 (H, W, 3), or a bool mask (H, W), which is written white where True.
+        like: the picture from which the image was made. Its greyness, transparency, colour profile, EXIF, XMP, resolution and
+            text are kept where the format allows.
+        filled: bool (H, W), the pixels that are made opaque.
+
+    Returns:
+        Notes on what was lost, one sentence each.
+
+    Raises:
+        PixelRNNError: the suffix names no format that is written, the format cannot hold the image, or the disk refuses it.
     """
     kind = path.suffix.lower()
     if kind not in WRITERS:
         raise PixelRNNError(f"{path}: cannot write this format. Name the output {', '.join(WRITERS)}.")
-    picture, options, notes = _prepared(image, kind, like, filled)
+    prepared, options, notes = _prepare(image, kind, like, filled)
 
     def write(temporary: Path) -> None:
         try:
-            _save(picture, temporary, options)
+            _save(prepared, temporary, options)
         except PixelRNNError as error:
             raise PixelRNNError(f"{path}: {error} Name a .png.") from None
 
@@ -61,27 +71,31 @@ def write_image(
 def encode_image(
     image: np.ndarray, suffix: str = ".png", like: Picture | None = None, filled: np.ndarray | None = None
 ) -> bytes:
-    """The bytes of the file that write_image would write. Raises PixelRNNError for what its format cannot hold."""
-    picture, options, _ = _prepared(image, suffix, like, filled)
+    """Encode an image as the bytes of the file that `write_image` would write.
+
+    Takes the same arguments as `write_image`, but for a suffix in place of the path. Raises PixelRNNError where the format
+    cannot hold the image.
+    """
+    prepared, options, _ = _prepare(image, suffix, like, filled)
     file = io.BytesIO()
-    _save(picture, file, options)
+    _save(prepared, file, options)
     return file.getvalue()
 
 
-def _save(picture: Image.Image, target: Path | BinaryIO, options: dict[str, Any]) -> None:
+def _save(image: Image.Image, target: Path | BinaryIO, options: dict[str, Any]) -> None:
+    """Save with Pillow. Raises PixelRNNError where the format has no room for the size or the metadata."""
     try:
-        picture.save(target, **options)
+        image.save(target, **options)
     except Exception as error:
-        if isinstance(error, OSError) and error.errno is not None:  # of the disk
+        if isinstance(error, OSError) and error.errno is not None:  # an error of the disk, not of the format
             raise
-        # sides or metadata that the format has no room for
         raise PixelRNNError(f"{options['format']} cannot hold this picture ({error}).") from None
 
 
-def _prepared(
+def _prepare(
     image: np.ndarray, suffix: str, like: Picture | None, filled: np.ndarray | None
 ) -> tuple[Image.Image, dict[str, Any], tuple[str, ...]]:
-    """What Pillow is to save, its options, and notes of what is lost."""
+    """The Pillow image to save, the options of its save, and notes on what is lost."""
     kind, options = WRITERS[suffix]
     notes = []
     if image.dtype == bool:
@@ -89,11 +103,11 @@ def _prepared(
     if like is not None:
         if like.grey:
             image = image[..., 0]
-        kept, lost = _kept(like, kind)
+        kept, lost = _split_metadata(like, kind)
         if "alpha" in kept:
             alpha = kept["alpha"] if filled is None else np.where(filled, np.uint8(255), kept["alpha"])
             image = np.dstack([image, alpha])
-        options = options | _told(kept, kind)
+        options = options | _metadata_options(kept, kind)
         if lost:
             notes.append(f"{kind} holds no {', '.join(lost)}")
     if kind in LOSSY:
@@ -101,8 +115,8 @@ def _prepared(
     return Image.fromarray(image), {"format": kind, **options}, tuple(notes)
 
 
-def _kept(like: Picture, kind: str) -> tuple[dict[str, Any], list[str]]:
-    """What the picture has and the format holds, and the names of what it does not."""
+def _split_metadata(like: Picture, kind: str) -> tuple[dict[str, Any], list[str]]:
+    """The picture's metadata that the format can hold, by attribute, and the names of the rest."""
     own = {name: value for name in WORDS if (value := getattr(like, name)) is not None and len(value)}
     return (
         {name: value for name, value in own.items() if name in HOLDS[kind]},
@@ -110,8 +124,8 @@ def _kept(like: Picture, kind: str) -> tuple[dict[str, Any], list[str]]:
     )
 
 
-def _told(kept: dict[str, Any], kind: str) -> dict[str, Any]:
-    """The same as Pillow's options of save."""
+def _metadata_options(kept: dict[str, Any], kind: str) -> dict[str, Any]:
+    """Metadata as options of Pillow's save."""
     options = {"icc_profile": kept.get("icc"), "exif": kept.get("exif"), "dpi": kept.get("dpi"), "xmp": kept.get("xmp")}
     if kind == "PNG":
         chunks = PngImagePlugin.PngInfo()
@@ -123,23 +137,31 @@ def _told(kept: dict[str, Any], kind: str) -> dict[str, Any]:
     if kind == "TIFF" and options.pop("xmp"):
         exif = Image.Exif()
         exif.load(kept.get("exif", b""))
-        exif[700] = kept["xmp"]
+        exif[700] = kept["xmp"]  # the TIFF tag of XMP
         options["exif"] = exif
     return {name: value for name, value in options.items() if value}
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
-    """Call `write` on a temporary path beside `path`, then move it there; a failure leaves `path` as it was."""
+    """Write a file whole or not at all.
+
+    Args:
+        path: the file to write. A failure leaves it as it was.
+        write: writes the temporary file beside `path` that it is given, which is then moved to `path`.
+
+    Raises:
+        PixelRNNError: the disk refuses it.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.stem[:40]}-", dir=path.parent)  # a name has 255 bytes at most
+        handle, name = tempfile.mkstemp(prefix=f".{path.stem[:40]}-", dir=path.parent)  # a file name has at most 255 bytes
     except OSError as error:
         raise PixelRNNError(f"{path}: cannot write there ({error.strerror}). Choose another output.") from None
     os.close(handle)
     temporary = Path(name)
     try:
         write(temporary)
-        # mkstemp makes files private; ours should be readable as any file the user creates
+        # mkstemp makes private files; ours get the permissions of any file that the user creates
         umask = os.umask(0)
         os.umask(umask)
         temporary.chmod(0o666 & ~umask)

@@ -1,15 +1,15 @@
-"""The one family of errors a user of pixelrnn has to catch."""
+"""The base class of all errors that a user of pixelrnn has to catch."""
 
 
 class PixelRNNError(Exception):
-    """What was expected, what came, and what to do, in one line for the user."""
+    """An error for the user: one line that says what was expected, what was given, and what to do."""
 
-    exit_code = 2  # of the command that ends with it
+    exit_code = 2  # of a command that ends with this error
 
 
 def nearest(word: str, known: list[str]) -> str:
-    """The end of a sentence: ", did you mean ...?" where a known word is near, else a full stop."""
-    import difflib  # of use to those alone who mistype
+    """End a sentence with ", did you mean ...?" where a known word is close to `word`, else with a full stop."""
+    import difflib  # needed only after a typing error
 
-    found = difflib.get_close_matches(word, known, n=1)
-    return f", did you mean {found[0]!r}?" if found else "."
+    matches = difflib.get_close_matches(word, known, n=1)
+    return f", did you mean {matches[0]!r}?" if matches else "."

@@ -1,4 +1,4 @@
-"""Weights for others: what is pushed to the hub, and the model card that says what they are."""
+"""Publish weights on the hub, with a model card that describes them."""
 
 import json
 from pathlib import Path
@@ -10,29 +10,42 @@ from .errors import PixelRNNError
 from .hub import CARD, WEIGHTS, upload
 from .weights import TRAINED, bundled_weights, find_weights, read_tensors
 
-BESIDE = ("metrics.csv", "loss_curve.png")  # of a run; its pictures show the photographs that it validated on
+RUN_FILES = ("metrics.csv", "loss_curve.png")  # not the images of a run, which show the photographs of its validation
 RESEARCH = {"license": "other", "license_name": "research-use"}
-METRICS = {  # what a run's history says of its validation: the hub's name of the metric, and ours
+METRICS = {  # a validation metric in the history of a run: the hub's name of it, and ours
     "hole_psnr": ("psnr", "PSNR over the missing pixels, dB"),
-    "psnr": ("psnr", "PSNR of the whole picture, dB"),
-    "ssim": ("ssim", "SSIM of the whole picture"),
-    "mask_iou": ("iou", "IoU of what is found"),
-    "nats": ("nats", "nats of a picture's missing pixels"),
+    "psnr": ("psnr", "PSNR of the whole image, dB"),
+    "ssim": ("ssim", "SSIM of the whole image"),
+    "mask_iou": ("iou", "IoU of the detected mask"),
+    "nats": ("nats", "nats of an image's missing pixels"),
 }
 
 
 def push_to_hub(run: str | Path, repo: str, private: bool = False, licence: str | None = None) -> str:
-    """Push weights to OWNER/NAME on the hub, from which `Completer.from_pretrained(OWNER/NAME)` loads them; the address of the
-    commit.
+    """Push weights to the hub, from which `Completer.from_pretrained("OWNER/NAME")` loads them.
 
-    run: the folder of a run, a .safetensors file of ours, or a bundled name. With it go the run's metrics.csv and
-    loss_curve.png, an export to ONNX that is no older than the weights, and a model card: README.md beside the weights, else
-    one that is written from what they say of themselves, unless the repository has one. Photographs are not pushed.
-    licence: the hub's name of one, for weights that were not trained on from others. Raises PixelRNNError.
+    With the weights go the run's metrics.csv and loss_curve.png, an ONNX export that is no older than the weights, and a model
+    card. The card is the README.md beside the weights; without one, it is written from the metadata of the weights, unless the
+    repository has a card already. Photographs are not pushed.
+
+    Args:
+        run: the folder of a run, a .safetensors file that pixelrnn saved, or a bundled name.
+        repo: OWNER/NAME; the repository is made where there is none.
+        private: whether the repository must be private.
+        licence: the hub's name of a licence, for weights that were trained from scratch.
+
+    Returns:
+        The address of the commit.
+
+    Raises:
+        PixelRNNError: the weights cannot be pushed, the licence of other weights holds, the push is refused, or the network
+            fails.
     """
     weights = find_weights(run)
     if weights.suffix != ".safetensors":
-        raise PixelRNNError(f"{weights}: a .safetensors file that pixelrnn saved is pushed, which says what it is. Give that.")
+        raise PixelRNNError(
+            f"{weights}: only a .safetensors file that pixelrnn saved can be pushed, since it describes itself. Give one."
+        )
     header, _ = read_tensors(weights)
     files: dict[str, Path | bytes] = {WEIGHTS: weights}
     keep_card = False
@@ -41,7 +54,7 @@ def push_to_hub(run: str | Path, repo: str, private: bool = False, licence: str 
             raise PixelRNNError(f"--license {licence}: the bundled weights are for research use. Leave it out.")
         files |= {CARD: _home("MODEL_CARD.md"), "CITATION.cff": _home("CITATION.cff")}
     else:
-        files |= {name: path for name in BESIDE if weights.stem == TRAINED and (path := weights.parent / name).is_file()}
+        files |= {name: path for name in RUN_FILES if weights.stem == TRAINED and (path := weights.parent / name).is_file()}
         exported, own = weights.with_suffix(".onnx"), weights.parent / CARD
         if exported.is_file() and exported.stat().st_mtime >= weights.stat().st_mtime:
             files["model.onnx"] = exported
@@ -51,9 +64,16 @@ def push_to_hub(run: str | Path, repo: str, private: bool = False, licence: str 
 
 
 def write_card(header: dict[str, Any], repo: str, licence: str | None = None, curve: bool = False) -> str:
-    """The model card of a checkpoint whose header is given (weights.read_tensors), with the hub's YAML on top.
+    """Write the model card of a checkpoint, with the hub's YAML at the top.
 
-    Raises PixelRNNError for a licence of weights that were trained on from others.
+    Args:
+        header: the header of the checkpoint; see `weights.read_tensors`.
+        repo: OWNER/NAME on the hub.
+        licence: the hub's name of a licence, for weights that were trained from scratch.
+        curve: whether loss_curve.png lies beside the card.
+
+    Raises:
+        PixelRNNError: a licence is given, and the weights were trained on from others.
     """
     metadata = header.get("about", {})
     recipe = metadata.get("recipe", {})
@@ -90,11 +110,13 @@ def write_card(header: dict[str, Any], repo: str, licence: str | None = None, cu
 
 
 def _licence(header: dict[str, Any], recipe: dict[str, Any], licence: str | None) -> tuple[dict[str, str], str]:
-    """The card's YAML and words on it."""
+    """The licence in the card's YAML and in words. Raises PixelRNNError where the licence of other weights holds."""
     start = recipe.get("init_from", "scratch")
     bundled = [read_tensors(path)[0] for path in bundled_weights().values()]
-    if start == "bundled" and not any(one["model"] == header["model"] and one["config"] == header["config"] for one in bundled):
-        start = "scratch"  # there were none to start from
+    if start == "bundled" and not any(
+        other["model"] == header["model"] and other["config"] == header["config"] for other in bundled
+    ):
+        start = "scratch"  # no bundled weights fit this model, so none were started from
     if start in ("bundled", *bundled_weights()):
         terms, words = RESEARCH, "Trained on from pixelrnn's bundled weights, which are for research use; so are these."
     elif start != "scratch":
@@ -108,6 +130,6 @@ def _licence(header: dict[str, Any], recipe: dict[str, Any], licence: str | None
 
 
 def _home(name: str) -> Path:
-    """A file that lies beside app.py: in the installed package, or in the repository."""
+    """The path of a file that lies beside app.py, in the installed package or in the repository."""
     here = Path(__file__).parent
     return here / "app" / "home" / name if (here / "app" / "home").is_dir() else here.parents[1] / name

@@ -1,4 +1,4 @@
-"""One file completed, and what is told of it: the function that one process, several, and a cluster share."""
+"""Complete one file and report its outcome: what one process, several processes and a cluster share."""
 
 import io
 import sys
@@ -15,43 +15,44 @@ from ..decode import Picture, read_picture
 from ..encode import write_image
 from ..errors import PixelRNNError
 from ..folders import MaskFolder
-from ..masks import MOSTLY, Box
+from ..masks import MOSTLY_WHITE, Box
 from ..weights import DEFAULT
 from .completer import Completer
 from .detection import LEVELS
 from .files import LOCAL, Files, local_place
 from .planning import Pair, sample_target
 
-Told = dict[str, Any]  # what --json tells of a file
+Row = dict[str, Any]  # the outcome of a file, as --json prints it
+Told = Row  # the name by which the command line knows it
 
 
 class Task(NamedTuple):
-    """A file to complete, by the paths or URLs of its ends and of its mask, if that is no box. problem: why that cannot be."""
+    """A file to complete. Files are given by their paths or URLs."""
 
     source: str
     target: str
     mask: str | Box | None = None
-    problem: str = ""
+    problem: str = ""  # why the file cannot be completed
 
 
 @dataclass(frozen=True)
 class MaskOption:
-    """What --mask says: a file or box for every picture, a folder with one for each, or nothing."""
+    """The value of --mask: a file or box for all images, a folder with a mask for each image, or nothing."""
 
-    same: PurePath | Box | None = None
+    same: PurePath | Box | None = None  # the mask of all images
     folder: MaskFolder | None = None
-    inputs: tuple[PurePath, ...] = ()  # a mask lies in its folder as the picture in that of the inputs
-    files: Files = LOCAL  # where masks are
+    inputs: tuple[PurePath, ...] = ()  # folders of images, whose subfolders the folder of masks mirrors
+    files: Files = LOCAL  # the file system of the masks
 
     def of(self, path: PurePath) -> PurePath | Box | None:
-        """That of one picture. Raises PixelRNNError where the folder has none."""
+        """The mask of one image. Raises PixelRNNError where the folder of masks has none."""
         if self.folder is None:
             return self.same
-        inside = [path.parent.relative_to(folder) for folder in self.inputs if folder in path.parents]
-        return self.folder.of(path, inside[0] if inside else PurePath())
+        subfolders = [path.parent.relative_to(folder) for folder in self.inputs if folder in path.parents]
+        return self.folder.of(path, subfolders[0] if subfolders else PurePath())
 
     def tasks(self, pairs: Iterable[Pair], sources: Files = LOCAL, targets: Files = LOCAL) -> Iterator[Task]:
-        """One for each pair; one that has no mask in the folder says so."""
+        """Yield a task for each pair of image and output. A missing mask becomes the problem of its task."""
         for source, target in pairs:
             task = Task(sources.url(source), targets.url(target))
             try:
@@ -64,7 +65,16 @@ class MaskOption:
 def read_mask_option(
     mask: str | None, inputs: Sequence[PurePath], place: Callable[[str], tuple[Files, PurePath]] = local_place
 ) -> MaskOption:
-    """A box "x,y,w,h", or a file or folder that exists. place: as files.local_place. Raises PixelRNNError."""
+    """Read the value of --mask.
+
+    Args:
+        mask: a box "x,y,w,h", or a file or a folder.
+        inputs: the images and the folders of images.
+        place: finds the file system and the path of a word, as files.local_place does.
+
+    Raises:
+        PixelRNNError: it is no box, and there is no such file or folder.
+    """
     if mask is None:
         return MaskOption()
     files, path = place(mask)
@@ -75,20 +85,21 @@ def read_mask_option(
     if files.is_dir(path):
         return MaskOption(None, MaskFolder(path, files.find(path, [])[0]), tuple(inputs), files)
     if not files.exists(path):
-        raise PixelRNNError(f"{mask}: no such mask file or folder, and no box x,y,w,h. Check the path.")
+        raise PixelRNNError(f"{mask}: no such mask file or folder, and not a box x,y,w,h. Check the path.")
     return MaskOption(path, files=files)
 
 
 @dataclass(frozen=True)
 class CompletionOptions:
-    """How files are completed; each process opens its own network with it. weights, device, backend: of
-    Completer.from_pretrained; megapixels: that are read at most; the others: of Completer.
+    """How files are completed. Each process opens its own network with these options.
+
+    weights, device and backend are arguments of `Completer.from_pretrained`; from grown on, all are of `Completer.__call__`.
     """
 
     weights: str | Path = DEFAULT
     device: str = "cpu"
     backend: str = "auto"
-    megapixels: int = 100
+    megapixels: int = 100  # the largest image that is read
     grown: int = 0
     level: str = "normal"
     samples: int = 1
@@ -101,10 +112,10 @@ class CompletionOptions:
 
 
 class FileCompleter:
-    """Completes files, one after the other. Raises what Completer.from_pretrained does."""
+    """Completes files one after the other. Raises the errors of `Completer.from_pretrained`."""
 
     def __init__(self, options: CompletionOptions) -> None:
-        Image.MAX_IMAGE_PIXELS = options.megapixels * 10**6  # beyond twice as many Pillow refuses by itself
+        Image.MAX_IMAGE_PIXELS = options.megapixels * 10**6  # Pillow itself refuses more than twice as many
         self.options = options
         self.completer = Completer.from_pretrained(options.weights, options.device, options.backend)
 
@@ -114,10 +125,20 @@ class FileCompleter:
         target: Path,
         mask: Path | BinaryIO | Box | None = None,
         progress: Callable[[float], Any] = lambda share: None,
-    ) -> Told:
-        """Complete and write one picture, its samples first of all, so that `target` says that it is done; what --json tells.
-        source, mask: a file, or an open one with a `name`. progress: told the share of samples that is drawn. Raises
-        PixelRNNError.
+    ) -> Row:
+        """Complete one image and write the results, `target` last: its presence says that all are written.
+
+        Args:
+            source: the image, a path or an open file with a `name`.
+            target: the file to write; further samples are written beside it.
+            mask: the mask, a path, an open file with a `name`, or a box; None to detect it.
+            progress: called with the share of the samples that is drawn, in (0, 1].
+
+        Returns:
+            The outcome, as --json prints it.
+
+        Raises:
+            PixelRNNError: the image cannot be read, completed or written.
         """
         options = self.options
         name = str(source) if isinstance(source, Path) else source.name
@@ -144,7 +165,7 @@ class FileCompleter:
             lost = write_image(Path(sample_target(target, number)), sample, picture, result.mask)
         height, width = result.mask.shape
         share = float(result.mask.mean())
-        if result.mask_source == "given" and share > MOSTLY:
+        if result.mask_source == "given" and share > MOSTLY_WHITE:  # most likely inverted
             notes.append(f"{100 * share:.3g}% of the mask is white; if black is missing, give --invert-mask")
         return {
             "output": str(target),
@@ -166,27 +187,37 @@ class FileCompleter:
             "error": None,
         }
 
-    def outcome(self, task: Task, progress: Callable[[float], Any] = lambda share: None) -> Told:
-        """The same of a task on this machine, with its path and the seconds that it took, whatever became of it."""
+    def outcome(self, task: Task, progress: Callable[[float], Any] = lambda share: None) -> Row:
+        """Complete a task whose files are on this machine, and report its outcome, also of a failure."""
         mask = Path(task.mask) if isinstance(task.mask, str) else task.mask
         return outcome(task, lambda: self(Path(task.source), Path(task.target), mask, progress))
 
 
-def outcome(task: Task, work: Callable[[], Told]) -> Told:
-    """What `work` tells of a task, or its error for the user, with the path and the seconds that it took."""
+def outcome(task: Task, work: Callable[[], Row]) -> Row:
+    """Report the outcome of a task: the row that `work` returns, or its error, with the path and the seconds that it took."""
     start = time.perf_counter()
-    told: Told = {"path": task.source}
+    row: Row = {"path": task.source}
     try:
         if task.problem:
             raise PixelRNNError(task.problem)
-        told |= work()
+        row |= work()
     except (PixelRNNError, MemoryError) as error:
-        told["error"] = str(error) or f"{task.source}: not enough memory."
-    return {**told, "seconds": round(time.perf_counter() - start, 4)}
+        row["error"] = str(error) or f"{task.source}: not enough memory."
+    return {**row, "seconds": round(time.perf_counter() - start, 4)}
 
 
 def through(batch: FileCompleter, mask: MaskOption, out: Path | None, kind: str) -> None:
-    """Complete standard input to `out`, which is standard output where it is "-" or not given."""
+    """Complete the image on standard input.
+
+    Args:
+        batch: completes it.
+        mask: its mask.
+        out: the file to write; None or "-" is standard output.
+        kind: the format of standard output, one of planning.KINDS.
+
+    Raises:
+        PixelRNNError: the image cannot be read, completed or written.
+    """
     given = Path(mask.same) if isinstance(mask.same, PurePath) else mask.same
     file = io.BytesIO(sys.stdin.buffer.read())
     file.name = "standard input"
@@ -201,19 +232,19 @@ def through(batch: FileCompleter, mask: MaskOption, out: Path | None, kind: str)
         sys.stdout.buffer.flush()
 
 
-def describe(told: Told) -> str:
-    """How much, and of what was found how many regions, and where."""
-    source, regions = told["mask_source"], [region for region in told["regions"] if region["kept"]]
-    if not told["missing"]:
+def describe(row: Row) -> str:
+    """Describe the mask that was used: its share of the image, its source, and the regions that were detected."""
+    source, regions = row["mask_source"], [region for region in row["regions"] if region["kept"]]
+    if not row["missing"]:
         if source == "given":
             return "the mask has no white in it, so the picture is unchanged"
-        doubt = len(told["regions"]) - len(regions)
-        unsure = f" ({_regions(doubt)} in doubt: --detect eager would take {'it' if doubt == 1 else 'them'})" if doubt else ""
+        unsure = len(row["regions"]) - len(regions)
+        hint = f" ({_regions(unsure)} in doubt: --detect eager would take {'it' if unsure == 1 else 'them'})" if unsure else ""
         return (
-            f"nothing painted over was found{unsure}, so the picture is unchanged; "
+            f"nothing painted over was found{hint}, so the picture is unchanged; "
             "mark what is in the way with --mask, or with the brush of pixelrnn app"
         )
-    share = f"{100 * told['missing']:.2g}% missing, {source}"
+    share = f"{100 * row['missing']:.2g}% missing, {source}"
     if source in ("given", "transparent"):
         return share
     places = ["{2} x {3} at {0},{1}".format(*region["box"]) for region in regions[:3]]
@@ -222,4 +253,5 @@ def describe(told: Told) -> str:
 
 
 def _regions(count: int) -> str:
+    """The count with its noun."""
     return f"{count} region" + "s" * (count != 1)

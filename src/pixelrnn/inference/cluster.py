@@ -1,7 +1,7 @@
-"""Files completed on Ray Data: on a cluster, or on the cores of this machine; one actor a core holds one network.
+"""Complete files on Ray Data, on a cluster or on the cores of this machine; an actor on each core holds one network.
 
-A worker that dies takes with it the block of files that it had in hand. Ray tries a block once more; what is lost then is tried
-again file by file, so that only a file of which workers die again and again ends as an error.
+A worker that dies loses its present block of files. Ray tries a block once more, and what is lost then is tried again file by
+file. So only a file that kills its workers again and again ends as an error.
 """
 
 import json
@@ -19,53 +19,64 @@ from typing import Any, BinaryIO, cast
 from ..errors import PixelRNNError
 from ..masks import Box
 from ..weights import bundled_weights, find_weights
-from .batch import CompletionOptions, FileCompleter, Task, Told, outcome
+from .batch import CompletionOptions, FileCompleter, Row, Task, outcome
 from .files import LOCAL
 from .jobs import ENVIRONMENT
 from .manifest import Manifest
 from .remote import fetch, place, put
 
-BLOCK = 32  # files at most that an actor is given at once
-STORE = 2**30  # bytes at most of Ray's shared memory
-RETRIES = 1  # of a block whose worker died
+BLOCK = 32  # at most so many files are given to an actor at once
+STORE = 2**30  # bytes of Ray's shared memory, at most
+RETRIES = 1  # how often Ray tries a block again whose worker died
 
 
-def run(options: CompletionOptions, tasks: Iterable[Task], jobs: int | None, manifest: Manifest) -> Generator[Told]:
-    """Complete the files of `tasks` by `jobs` actors, by default one for each core; what --json tells of each, as they are
-    done, which `manifest` holds afterwards. Raises PixelRNNError where Ray or the network does not start.
+def run(options: CompletionOptions, tasks: Iterable[Task], jobs: int | None, manifest: Manifest) -> Generator[Row]:
+    """Complete files on Ray.
+
+    Args:
+        options: how files are completed.
+        tasks: the files.
+        jobs: how many actors to start; by default one for each core.
+        manifest: gets a row for each file.
+
+    Yields:
+        The outcome of each file when it is done, as --json prints it.
+
+    Raises:
+        PixelRNNError: Ray does not start, or the network cannot be opened.
     """
     if str(options.weights) not in bundled_weights():
-        options = replace(options, weights=find_weights(options.weights).absolute())  # workers stand elsewhere
+        options = replace(options, weights=find_weights(options.weights).absolute())  # workers have another working directory
     left = {task.target: task for task in tasks}
     try:
         with _ray(jobs) as actors:
             for block in (max(1, min(BLOCK, len(left) // (8 * actors))), 1):
-                for told in _outcomes(options, [*left.values()], min(actors, len(left)), block):
-                    if left.pop(told.pop("target"), None) is not None:  # a block that is tried again may tell twice
-                        manifest.add(told)
-                        yield told
+                for row in _outcomes(options, [*left.values()], min(actors, len(left)), block):
+                    if left.pop(row.pop("target"), None) is not None:  # a block that is tried again may give a row twice
+                        manifest.add(row)
+                        yield row
         tries = f"{2 * (RETRIES + 1)} workers died of it, as when memory runs out. Ray's logs say why."
         for task in left.values():
-            told = outcome(task._replace(problem=f"{task.source}: {tries}"), dict)
-            manifest.add(told)
-            yield told
+            row = outcome(task._replace(problem=f"{task.source}: {tries}"), dict)
+            manifest.add(row)
+            yield row
     finally:
         manifest.flush()
 
 
 @contextmanager
 def _ray(jobs: int | None) -> Iterator[int]:
-    """Within it Ray runs, on the cluster of RAY_ADDRESS or else here; how many actors there are to be."""
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # it tells nobody that it is used
+    """Run Ray within, on the cluster of RAY_ADDRESS or else on this machine; gives the number of actors to start."""
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # Ray must not report its use
     import ray
     import ray._private.worker
 
-    # what it prints of each worker that dies would lie among the lines of --json
+    # Ray's messages about workers that die would mix with the lines of --json
     ray._private.worker.print_to_stdstream = lambda *_, **__: None
     address = _address()
     variables = ENVIRONMENT | {name: value for name, value in os.environ.items() if name.startswith("FSSPEC_")}
     more: dict[str, Any] = {}
-    if not address:  # what moves between processes are names and rows, never pictures
+    if not address:  # a small store is enough: names and rows move between processes, never images
         more = {"num_cpus": jobs or os.cpu_count(), "include_dashboard": False, "object_store_memory": STORE}
     with _without_native_messages():
         try:
@@ -85,7 +96,7 @@ def _ray(jobs: int | None) -> Iterator[int]:
 
 
 def _address() -> str:
-    """RAY_ADDRESS, or "" for this machine. Raises PixelRNNError where nothing answers, which takes Ray minutes to say."""
+    """RAY_ADDRESS, or "" for this machine. Raises PixelRNNError where nothing answers; Ray itself takes minutes to do so."""
     address = os.environ.get("RAY_ADDRESS", "")
     if address == "local":
         return ""
@@ -102,20 +113,20 @@ def _address() -> str:
 
 @contextmanager
 def _without_native_messages() -> Iterator[None]:
-    """Without what Ray's C++ writes to standard error, which its logs hold too; what Python writes there stays."""
-    kept = os.dup(2)
+    """Silence what Ray's C++ code writes to standard error, which its logs hold too; what Python writes there stays."""
+    stderr = os.dup(2)
     with open(os.devnull, "wb") as nowhere:
         os.dup2(nowhere.fileno(), 2)
     try:
-        with open(os.dup(kept), "w", buffering=1) as out, redirect_stderr(out):
+        with open(os.dup(stderr), "w", buffering=1) as out, redirect_stderr(out):
             yield
     finally:
-        os.dup2(kept, 2)
-        os.close(kept)
+        os.dup2(stderr, 2)
+        os.close(stderr)
 
 
-def _outcomes(options: CompletionOptions, tasks: list[Task], actors: int, block: int) -> Generator[Told]:
-    """What became of the tasks that no worker died of; `target` besides. block: files that an actor is given at once."""
+def _outcomes(options: CompletionOptions, tasks: list[Task], actors: int, block: int) -> Generator[Row]:
+    """Yield the rows of all tasks that killed no worker, with their `target`. An actor is given `block` files at once."""
     if not tasks:
         return
     import pyarrow as pa
@@ -124,37 +135,38 @@ def _outcomes(options: CompletionOptions, tasks: list[Task], actors: int, block:
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     context.max_errored_blocks = -1  # any number of blocks may be lost
-    logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # of which the line before sets the level, too
+    logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # set last, since Ray Data sets its own level before
     rows = [json.dumps(task._asdict()) for task in tasks]
     blocks = [pa.table({"task": rows[start : start + block]}) for start in range(0, len(rows), block)]
     with warnings.catch_warnings():
-        # max_task_retries has no other name yet
+        # Ray deprecates max_task_retries, but has no other name for it yet
         warnings.simplefilter("ignore", DeprecationWarning)
-        told = ray.data.from_arrow(blocks).map(
-            cast(Any, CompleteRow),  # its types know of functions alone
+        results = ray.data.from_arrow(blocks).map(
+            cast(Any, CompleteRow),  # Ray's types allow only functions, though classes work
             compute=ray.data.ActorPoolStrategy(size=actors),
             fn_constructor_args=(options,),
             num_cpus=1,
             num_gpus=int(options.device == "cuda"),
             max_task_retries=RETRIES,
         )
-    for row in told.iter_rows():
-        yield json.loads(row["told"])
+    for result in results.iter_rows():
+        yield json.loads(result["row"])
 
 
 class CompleteRow:
-    """What an actor does: a row with a task as JSON to one with what became of it as JSON."""
+    """The work of an actor: from a dict with a task as JSON to one with its row as JSON."""
 
     def __init__(self, options: CompletionOptions) -> None:
         self._complete = FileCompleter(options)
 
     def __call__(self, row: dict[str, Any]) -> dict[str, str]:
         task = Task(**json.loads(row["task"]))
-        return {"told": json.dumps({**outcome(task, lambda: self._work(task)), "target": task.target})}
+        return {"row": json.dumps({**outcome(task, lambda: self._work(task)), "target": task.target})}
 
-    def _work(self, task: Task) -> Told:
+    def _work(self, task: Task) -> Row:
+        """Complete a task whose files may be remote."""
         mask: Path | BinaryIO | Box | None
-        if isinstance(task.mask, list):  # a box, as JSON brings it
+        if isinstance(task.mask, list):  # a box, which JSON turns into a list
             x, y, width, height = task.mask
             mask = x, y, width, height
         else:
@@ -166,9 +178,10 @@ class CompleteRow:
         with tempfile.TemporaryDirectory() as folder:
             target = Path(folder, path.name)
             try:
-                told = self._complete(source, target, mask)
+                row = self._complete(source, target, mask)
             except PixelRNNError as error:
                 raise PixelRNNError(str(error).replace(str(target), task.target)) from None
-            for one in sorted(Path(folder).iterdir(), key=lambda one: one == target):  # which says that all are there
-                put(files.url(path.with_name(one.name)), one.read_bytes())
-        return {**told, "output": task.target}
+            # the target last: its presence says that all outputs are there
+            for output in sorted(Path(folder).iterdir(), key=lambda output: output == target):
+                put(files.url(path.with_name(output.name)), output.read_bytes())
+        return {**row, "output": task.target}

@@ -1,5 +1,6 @@
-"""What in the single pixels of a picture marks paint, taken before the picture is reduced: a reduced one no longer shows
-whether it was exactly flat, noisy, or ended within a pixel.
+"""Measure what in the single pixels of an image marks paint, before the image is reduced.
+
+A reduced image no longer shows whether an area was exactly flat or noisy, or whether it ended within a pixel.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -10,29 +11,37 @@ from PIL import Image
 from ..image import resize
 from .tiling import shrink
 
-SCALE = np.rint(np.log2(1 + np.arange(256)) * 255 / 8).astype(np.uint8)  # of the size of a step
-STRIP = 2**21  # pixels whose evidence is taken at once
+SCALE = np.rint(np.log2(1 + np.arange(256)) * 255 / 8).astype(
+    np.uint8
+)  # a step between pixels, 0 to 255, to its logarithm in the same range
+STRIP = 2**21  # pixels that are measured at once
 
 
-def reduced(picture: np.ndarray, width: int, height: int) -> np.ndarray:
-    """The picture at a smaller size."""
-    factor = min(picture.shape[0] / height, picture.shape[1] / width)
-    return resize(shrink(picture, max(1, int(factor / 2))), width, height)
+def reduced(image: np.ndarray, width: int, height: int) -> np.ndarray:
+    """Reduce uint8 (H, W, 3) to uint8 (height, width, 3)."""
+    factor = min(image.shape[0] / height, image.shape[1] / width)
+    return resize(shrink(image, max(1, int(factor / 2))), width, height)
 
 
-def evidence(picture: np.ndarray, width: int, height: int) -> np.ndarray:
-    """Of a picture that is reduced to `width` x `height`: float32 (4, height, width) in [0, 1].
+def evidence(image: np.ndarray, width: int, height: int) -> np.ndarray:
+    """Measure the evidence of an image that is reduced to `width` x `height`.
 
-    models.base.evidence says what the planes are; here the first and third are means over what becomes a pixel, the second and
-    fourth maxima.
+    Args:
+        image: uint8 (H, W, 3), not reduced yet.
+        width: width of the reduced image.
+        height: height of the reduced image.
+
+    Returns:
+        float32 (4, height, width) in [0, 1]. models.base.evidence describes the planes. Over the pixels that become one, the
+        first and third planes are means, the second and fourth maxima.
     """
-    factor = max(1, min(picture.shape[0] // height, picture.shape[1] // width))
-    rows = max(1, STRIP // (picture.shape[1] * factor)) * factor
-    starts = range(0, len(picture), rows)
+    factor = max(1, min(image.shape[0] // height, image.shape[1] // width))
+    rows = max(1, STRIP // (image.shape[1] * factor)) * factor
+    starts = range(0, len(image), rows)
 
     def strip(top: int) -> np.ndarray:
-        # a row more before and two after: the steps around those of the strip itself
-        return _planes(picture[max(0, top - 1) : top + rows + 2, :, 1], min(1, top), min(rows, len(picture) - top), factor)
+        # with one more row above and two below, which the steps at the strip's ends need
+        return _planes(image[max(0, top - 1) : top + rows + 2, :, 1], min(1, top), min(rows, len(image) - top), factor)
 
     with ThreadPoolExecutor(2) as pool:
         whole = np.concatenate(list(pool.map(strip, starts) if len(starts) > 1 else map(strip, starts)), axis=1)
@@ -42,7 +51,7 @@ def evidence(picture: np.ndarray, width: int, height: int) -> np.ndarray:
 
 
 def _planes(green: np.ndarray, above: int, rows: int, factor: int) -> np.ndarray:
-    """uint8 (4, ceil(rows / factor), ceil(W / factor)) of the `rows` of uint8 (., W) that have `above` others above them."""
+    """Evidence uint8 (4, ceil(rows / factor), ceil(W / factor)) of `rows` rows of uint8 (., W), after the first `above`."""
     green = np.ascontiguousarray(green)
     right, below = np.zeros_like(green), np.zeros_like(green)
     _distance(green[:, 1:], green[:, :-1], out=right[:, :-1])
@@ -65,19 +74,20 @@ def _planes(green: np.ndarray, above: int, rows: int, factor: int) -> np.ndarray
 
 
 def _distance(one: np.ndarray, other: np.ndarray, out: np.ndarray) -> None:
+    """The absolute difference of uint8 arrays, which does not wrap around."""
     np.subtract(np.maximum(one, other), np.minimum(one, other), out=out)
 
 
 def _excess(steps: np.ndarray) -> np.ndarray:
-    """By how much each step exceeds those before and after it along the first axis; 0 where it does not."""
-    beside = np.zeros_like(steps)
-    beside[1:] = steps[:-1]
-    np.maximum(beside[:-1], steps[1:], out=beside[:-1])
-    return np.maximum(steps, beside) - beside
+    """How much each step exceeds both its neighbours along the first axis; 0 where it does not."""
+    neighbours = np.zeros_like(steps)
+    neighbours[1:] = steps[:-1]
+    np.maximum(neighbours[:-1], steps[1:], out=neighbours[:-1])
+    return np.maximum(steps, neighbours) - neighbours
 
 
 def _pooled(plane: np.ndarray, factor: int, by: np.ufunc) -> np.ndarray:
-    """uint8 (H, W), the mean (np.add) or maximum of every `factor` x `factor` pixels, (ceil(H / factor), ceil(W / factor))."""
+    """Pool uint8 (H, W) to (ceil(H / factor), ceil(W / factor)), by the mean (np.add) or the maximum (np.maximum)."""
     for axis in (0, 1):
         side = plane.shape[axis]
         plane = np.pad(plane, [(0, -side % factor if axis == i else 0) for i in (0, 1)], mode="edge")

@@ -1,4 +1,4 @@
-"""File systems, as planning sees them: the one of this machine here, others in remote.py."""
+"""File systems as planning needs them: the one of this machine; remote.py has the others."""
 
 import os
 from collections import Counter
@@ -12,10 +12,13 @@ from ..folders import find_images
 
 
 class Files(Protocol):
-    """Where files are; two are equal where they are one file system. Paths are pure: they can be read through this alone."""
+    """A file system; two are equal where they are the same one.
+
+    Paths are pure paths, since only the file system can read them.
+    """
 
     def url(self, path: PurePath) -> str:
-        """By which all processes find it."""
+        """The path or URL by which all processes find a file."""
         ...
 
     def is_dir(self, path: PurePath) -> bool: ...
@@ -23,17 +26,17 @@ class Files(Protocol):
     def exists(self, path: PurePath) -> bool: ...
 
     def names(self, folder: PurePath) -> set[str]:
-        """What lies directly in a folder; nothing where there is none."""
+        """The names of what lies directly in a folder; none where the folder is missing."""
         ...
 
     def find(self, folder: PurePath, without: Sequence[PurePath]) -> tuple[list[PurePath], Counter[str]]:
-        """As folders.find_images."""
+        """List images and count other files, as folders.find_images does."""
         ...
 
 
 @dataclass(frozen=True)
 class LocalFiles:
-    """Of this machine."""
+    """The file system of this machine; see Files."""
 
     def url(self, path: PurePath) -> str:
         return str(path)
@@ -51,15 +54,15 @@ class LocalFiles:
             return set()
 
     def find(self, folder: PurePath, without: Sequence[PurePath]) -> tuple[list[PurePath], Counter[str]]:
-        found, left = find_images(Path(folder), [Path(path) for path in without])
-        return [*found], left
+        images, left = find_images(Path(folder), [Path(path) for path in without])
+        return [*images], left
 
 
 LOCAL = LocalFiles()
 
 
 def local_place(given: str) -> tuple[Files, PurePath]:
-    """The file system and the path of what is given. Raises PixelRNNError for one that is not on this machine."""
+    """Find the file system and the path of a word. Raises PixelRNNError for a URL, which is not on this machine."""
     if "://" in given:
         raise PixelRNNError(f"{given}: not on this machine. --engine ray reads and writes there.")
     return LOCAL, Path(given)

@@ -1,4 +1,4 @@
-"""What became of every file, as a Parquet data set that grows by a file of rows at a time."""
+"""The outcome of every file, as a Parquet dataset to which rows are added a file at a time."""
 
 import io
 import secrets
@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
-from .batch import Told
+from .batch import Row
 from .files import Files
 from .planning import Pair
 from .remote import fetch, put
@@ -16,12 +16,12 @@ from .remote import fetch, put
 if TYPE_CHECKING:
     import pyarrow
 
-ROWS, SECONDS = 5000, 60.0  # after so many, or so long, rows are written
-BEFORE = "it was there before this run, without a row"
+ROWS, SECONDS = 5000, 60.0  # rows are written after so many of them, or after so many seconds
+BEFORE = "it was there before this run, without a row"  # the note of a file that an earlier run completed
 
 
 def schema() -> "pyarrow.Schema":
-    """The columns: what --json tells, and when. Of several rows of a path the latest counts."""
+    """The columns: what --json prints, and the time. Of several rows of a path, the latest counts."""
     import pyarrow as pa
 
     region = {"box": pa.list_(pa.int32()), "pixels": pa.int64(), "confidence": pa.float64(), "kept": pa.bool_()}
@@ -44,21 +44,22 @@ def schema() -> "pyarrow.Schema":
 
 
 class Manifest:
-    """Rows in `folder` of a file system; each run adds files of its own."""
+    """Rows in a folder of a file system, to which each run adds its own files."""
 
     def __init__(self, files: Files, folder: PurePath) -> None:
         self._files, self._folder = files, folder
         self._run = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
-        self._rows: list[Told] = []
+        self._rows: list[Row] = []
         self._parts, self._written = 0, time.monotonic()
 
-    def add(self, told: Told) -> None:
-        self._rows.append({"notes": [], "error": None, **told, "time": datetime.now(UTC)})
+    def add(self, row: Row) -> None:
+        """Add a row with the present time, and write the rows where there are enough of them."""
+        self._rows.append({"notes": [], "error": None, **row, "time": datetime.now(UTC)})
         if len(self._rows) >= ROWS or time.monotonic() - self._written > SECONDS:
             self.flush()
 
     def flush(self) -> None:
-        """Write what was added since."""
+        """Write the rows that were added since the last write."""
         import pyarrow as pa
         from pyarrow import parquet
 
@@ -71,7 +72,7 @@ class Manifest:
         self._parts, self._rows = self._parts + 1, []
 
     def outputs(self) -> Iterator[str]:
-        """Of rows without an error."""
+        """Yield the outputs of all rows without an error."""
         from pyarrow import parquet
 
         for name in sorted(self._files.names(self._folder)):
@@ -80,7 +81,7 @@ class Manifest:
                 yield from (row["output"] for row in read.to_pylist() if row["error"] is None)
 
     def add_missing(self, done: Iterable[Pair], sources: Files) -> None:
-        """Rows for files that are done and have none: a run was killed between the two."""
+        """Add rows for completed files that have none: a run was killed between writing the file and its row."""
         known = set(self.outputs())
         for source, target in done:
             if (output := self._files.url(target)) not in known:

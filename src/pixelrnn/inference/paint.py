@@ -1,4 +1,4 @@
-"""Where paint ends: the edge of a detected occlusion, found to the pixel by the colours of the paint itself."""
+"""Refine a detected occlusion to the pixel, by the colours of the paint itself."""
 
 from typing import NamedTuple
 
@@ -7,78 +7,86 @@ from PIL import Image, ImageFilter
 
 from ..image import dilate
 
-BAND = 3  # a detector is off by so many pixels at most
-REACH = 8  # paint is compared with what lies within so many pixels
-FLAT = 0.04, 0.9  # an exact colour holds so much of the paint; all of them hold so much of it near its edge
-DISTINCT = 8  # grey levels between two exact colours: compression makes neighbours of one
-SMOOTH, ALIKE = 6.0, 36  # grey levels from the local mean: the paint's mean distance, and how far a painted pixel may be
-ROUGHER = 2.5  # times as rough as what lies around: noise, whose edge shows in that
-COLOURED = 48  # grey levels between the channels
-SQUARE = 0.96  # intersection over union with an upright box: an outline is that of the box
-TINT = 0.2  # of the way from what is around to the paint's colour: a pixel that has come so far is tinted
+BAND = 3  # a detector is off by at most so many pixels
+REACH = 8  # paint is compared with the pixels within this distance
+FLAT = 0.04, 0.9  # the least share of the paint that one exact colour has, and that all of them have near the edge
+DISTINCT = 8  # grey levels between two exact colours: compression makes close neighbours of one colour
+SMOOTH, ALIKE = 6.0, 36  # grey levels from the local mean: at most the mean of smooth paint, and at most a painted pixel
+ROUGHER = 2.5  # noise is at least so many times as rough as its surroundings, which shows its edge
+COLOURED = 48  # grey levels between the channels of coloured paint
+SQUARE = 0.96  # least intersection over union with an upright box for an outline that is made straight
+TINT = 0.2  # a pixel is tinted if its colour is so far on the way from the surroundings to the paint
 
 
 class Paint(NamedTuple):
-    """An occlusion to the pixel."""
+    """An occlusion, exact to the pixel."""
 
-    mask: np.ndarray  # (H, W) bool, what is painted over
-    tinted: np.ndarray  # (H, W) bool, the same with the ring around it that holds some of the paint's colour
+    mask: np.ndarray  # (H, W) bool, the pixels that are painted over
+    tinted: np.ndarray  # (H, W) bool, the same with the pixels around it that hold some of the paint's colour
 
 
-def refine_mask(picture: np.ndarray, seen: np.ndarray) -> Paint | None:
-    """The occlusion of uint8 (H, W, 3) of which a detector has `seen`, bool (H, W), all but the edge; None for paint with
-    nothing to go by, such as another picture.
+def refine_mask(image: np.ndarray, detected: np.ndarray) -> Paint | None:
+    """Find the exact edge of an occlusion of which a detector has found all but the edge.
 
-    Paint in a few exact colours ends where they do. Smooth paint (one colour after compression, a gradient) ends where the
-    picture differs from its local mean, or is nearer to that of what lies around. JPEG keeps colour at half the resolution, so
-    coloured paint may have tinted the pixels next to it, and grey paint has not. Noise ends where the picture is less rough.
+    Paint in a few exact colours ends where these end. Smooth paint (one colour after compression, or a gradient) ends where the
+    image differs from the paint's local mean, or is closer to that of the surroundings. JPEG stores colour at half the
+    resolution, so coloured paint may tint the pixels beside it; grey paint does not. Noise ends where the image is less rough.
+
+    Args:
+        image: uint8 (H, W, 3).
+        detected: bool (H, W), off by at most BAND pixels.
+
+    Returns:
+        The exact occlusion; None for paint that has nothing to go by, such as another image.
     """
-    if not seen.any():
+    if not detected.any():
         return None
-    inside, near = seen & ~dilate(~seen, BAND), dilate(seen, BAND)
-    if not inside.any():
+    core, near = detected & ~dilate(~detected, BAND), dilate(detected, BAND)
+    if not core.any():
         return None
-    thin = seen & ~dilate(inside, 2 * BAND)  # words beside a box, say, whose edge is not the box's
-    broad = _trace_broad(picture, seen & ~thin, inside, near & ~thin)
+    thin = detected & ~dilate(core, 2 * BAND)  # for example words beside a box, which have another edge than the box
+    broad = _refine_broad(image, detected & ~thin, core, near & ~thin)
     return None if broad is None else Paint(broad.mask | thin, broad.tinted | dilate(thin, 1))
 
 
-def _trace_broad(picture: np.ndarray, seen: np.ndarray, inside: np.ndarray, near: np.ndarray) -> Paint | None:
-    within = seen & ~dilate(~seen, 2)  # as far out as compression shows and the paint is sure
-    colours = _exact_colours(picture, within, within & dilate(~seen, 5))
+def _refine_broad(image: np.ndarray, detected: np.ndarray, core: np.ndarray, near: np.ndarray) -> Paint | None:
+    """Refine paint that is broader than the detector's error. It covers all of `core`, and nothing outside of `near`."""
+    sure = detected & ~dilate(~detected, 2)  # surely paint, and broad enough to show compression at its edge
+    colours = _exact_colours(image, sure, sure & dilate(~detected, 5))
     if colours is not None:
-        mask = inside | near & _is_one_of(picture, colours)
+        mask = core | near & _is_one_of(image, colours)
         return Paint(mask, mask)
-    local, known = _local_mean(picture, inside)
-    distance = _distance(picture, local)
-    if distance[inside].mean() > SMOOTH:
-        return _rough(picture, inside, near)
-    outside, beside = _local_mean(picture, dilate(near, BAND) & ~near)
-    further = np.where(beside, _distance(picture, outside), 255)
-    alike = near & (distance < ALIKE) & (seen | (distance < further))
-    mask = inside | np.where(known, alike, seen)
-    return Paint(mask, mask | _tinted(picture, mask, local, outside, known & beside) | dilate(mask & ~known, 1))
+    paint, has_paint = _local_mean(image, core)
+    paint_distance = _distance(image, paint)
+    if paint_distance[core].mean() > SMOOTH:
+        return _refine_noise(image, core, near)
+    outside, has_outside = _local_mean(image, dilate(near, BAND) & ~near)
+    outside_distance = np.where(has_outside, _distance(image, outside), 255)
+    alike = near & (paint_distance < ALIKE) & (detected | (paint_distance < outside_distance))
+    mask = core | np.where(has_paint, alike, detected)
+    tinted = _tinted(image, mask, paint, outside, has_paint & has_outside)
+    return Paint(mask, mask | tinted | dilate(mask & ~has_paint, 1))
 
 
-def _rough(picture: np.ndarray, inside: np.ndarray, near: np.ndarray) -> Paint | None:
-    """Noise ends where the picture is about half as rough as it; None for what is no rougher than what lies around."""
-    grey = picture.mean(axis=2, dtype=np.float32)
+def _refine_noise(image: np.ndarray, core: np.ndarray, near: np.ndarray) -> Paint | None:
+    """Noise ends where the image is about half as rough as the noise; None for paint as smooth as its surroundings."""
+    grey = image.mean(axis=2, dtype=np.float32)
     steps = np.abs(np.diff(grey, axis=0, append=grey[-1:])) + np.abs(np.diff(grey, axis=1, append=grey[:, -1:]))
     roughness = np.asarray(Image.fromarray((steps / 2).astype(np.uint8)).filter(ImageFilter.BoxBlur(2))).astype(int)
     beyond = dilate(near, 2 * BAND) & ~near
     if not beyond.any():
         return None
-    within, around = np.median(roughness[inside]), np.median(roughness[beyond])
+    within, around = np.median(roughness[core]), np.median(roughness[beyond])
     if within < ROUGHER * around:
         return None
-    # the steps over the edge itself are as large as those within
-    mask = inside | near & (roughness > 0.65 * within + 0.35 * around)
+    # the steps across the edge are as large as those within the noise
+    mask = core | near & (roughness > 0.65 * within + 0.35 * around)
     box = squared(mask)
     return Paint(box, box if box is not mask else dilate(mask, 2))
 
 
 def squared(mask: np.ndarray) -> np.ndarray:
-    """An upright box that is ragged at its edges, made straight; any other mask as it is."""
+    """Straighten the edges of a mask (H, W) that is nearly an upright box; any other mask is returned as it is."""
     box = np.zeros_like(mask)
     rows, columns = (np.flatnonzero(mask.sum(axis=axis) > 0.5 * mask.any(axis=1 - axis).sum()) for axis in (1, 0))
     if not len(rows) or not len(columns):
@@ -87,44 +95,46 @@ def squared(mask: np.ndarray) -> np.ndarray:
     return box if (box & mask).sum() >= SQUARE * (box | mask).sum() else mask
 
 
-def _tinted(picture: np.ndarray, mask: np.ndarray, paint: np.ndarray, outside: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """Bool (H, W), which pixels within 2 of the `mask` hold some of the colour of coloured `paint`, beside what is further
-    `outside`.
+def _tinted(image: np.ndarray, mask: np.ndarray, paint: np.ndarray, outside: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Mark the pixels within 2 of the mask that hold some of the paint's colour, bool (H, W); grey paint tints none.
+
+    `paint` and `outside` are the local mean colours (H, W, 3) of the paint and of what lies around it, where `known`.
     """
     ring = dilate(mask, 2) & ~mask & known & (np.ptp(paint, axis=2) > COLOURED)
-    found = np.zeros_like(mask)
-    step, way = (part[ring] - outside[ring] for part in (picture, paint))
-    for each in (step, way):  # of their colour alone: a step in brightness is no tint
-        each -= each.mean(axis=1, keepdims=True)
-    found[ring] = (step * way).sum(axis=1) > TINT * np.square(way).sum(axis=1)
-    return found
+    tinted = np.zeros_like(mask)
+    step, full_step = (colour[ring] - outside[ring] for colour in (image, paint))
+    for difference in (step, full_step):  # of the colour alone: a step in brightness is no tint
+        difference -= difference.mean(axis=1, keepdims=True)
+    tinted[ring] = (step * full_step).sum(axis=1) > TINT * np.square(full_step).sum(axis=1)
+    return tinted
 
 
-def _distance(picture: np.ndarray, other: np.ndarray) -> np.ndarray:
-    return np.abs(picture - other).max(axis=2)
+def _distance(image: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """The largest difference of the channels, (H, W)."""
+    return np.abs(image - other).max(axis=2)
 
 
-def _exact_colours(picture: np.ndarray, within: np.ndarray, edge: np.ndarray) -> np.ndarray | None:
-    """The few colours (N, 3) of the pixels `within` the paint, and of those at its `edge`; None where it has more."""
-    codes, counts = np.unique(picture[within] @ np.array([65536, 256, 1]), return_counts=True)  # faster than by rows
+def _exact_colours(image: np.ndarray, within: np.ndarray, edge: np.ndarray) -> np.ndarray | None:
+    """The few exact colours (N, 3) of the pixels `within` the paint and at its `edge`; None where it has more."""
+    codes, counts = np.unique(image[within] @ np.array([65536, 256, 1]), return_counts=True)  # faster than by rows
     colours = (codes[counts >= FLAT[0] * counts.sum(), None] >> np.array([16, 8, 0]) & 255).astype(np.uint8)
     apart = np.abs(colours[:, None].astype(int) - colours[None]).max(axis=2)
     if not len(colours) or not edge.any() or (apart[np.triu_indices(len(colours), 1)] < DISTINCT).any():
         return None
-    return colours if _is_one_of(picture[edge], colours).mean() >= FLAT[1] else None
+    return colours if _is_one_of(image[edge], colours).mean() >= FLAT[1] else None
 
 
 def _is_one_of(pixels: np.ndarray, colours: np.ndarray) -> np.ndarray:
-    """Bool (...): which of `pixels` (..., 3) have one of `colours` (N, 3)."""
-    found = np.zeros(pixels.shape[:-1], bool)
+    """Bool (...), True where `pixels` (..., 3) have one of `colours` (N, 3)."""
+    match = np.zeros(pixels.shape[:-1], bool)
     for colour in colours:
-        found |= (pixels == colour).all(axis=-1)
-    return found
+        match |= (pixels == colour).all(axis=-1)
+    return match
 
 
-def _local_mean(picture: np.ndarray, inside: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The mean colour (H, W, 3) of the pixels `inside` within REACH, and where there are any, bool (H, W)."""
-    total = np.concatenate([np.where(inside[..., None], picture, 0), inside[..., None]], axis=2).astype(np.int64)
+def _local_mean(image: np.ndarray, where: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The mean colour (H, W, 3) of the pixels within REACH that are in `where`, and bool (H, W), True where there are any."""
+    total = np.concatenate([np.where(where[..., None], image, 0), where[..., None]], axis=2).astype(np.int64)
     for axis in (0, 1):
         padding = [(0, 0)] * 3
         padding[axis] = (REACH + 1, REACH)

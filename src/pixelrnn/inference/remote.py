@@ -1,4 +1,7 @@
-"""Files on any file system that fsspec knows: s3://, gs://, hdfs://, sftp:// and others, each with the package it asks for."""
+"""Files on any file system that fsspec knows: s3://, gs://, hdfs://, sftp:// and others.
+
+For each of them fsspec asks for a package of its own.
+"""
 
 import io
 import secrets
@@ -17,13 +20,13 @@ from .files import LOCAL, Files
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
 
-# where what is put is there whole or not at all, and to move is to copy
+# protocols where a file is always put whole or not at all, and where moving a file means copying it
 OBJECT_STORES = {"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "adl", "oci", "oss", "r2", "memory"}
 
 
 @dataclass(frozen=True)
 class RemoteFiles:
-    """As files.Files says; paths are those of fsspec, without the protocol."""
+    """A file system of fsspec; see files.Files. Paths are those of fsspec, without the protocol."""
 
     system: "AbstractFileSystem"
 
@@ -31,15 +34,15 @@ class RemoteFiles:
         return str(self.system.unstrip_protocol(str(path)))
 
     def is_dir(self, path: PurePath) -> bool:
-        with _telling(self.url(path), "cannot be reached"):
+        with _as_our_error(self.url(path), "cannot be reached"):
             return bool(self.system.isdir(str(path)))
 
     def exists(self, path: PurePath) -> bool:
-        with _telling(self.url(path), "cannot be reached"):
+        with _as_our_error(self.url(path), "cannot be reached"):
             return bool(self.system.exists(str(path)))
 
     def names(self, folder: PurePath) -> set[str]:
-        with _telling(self.url(folder), "cannot be listed"), suppress(FileNotFoundError, NotADirectoryError):
+        with _as_our_error(self.url(folder), "cannot be listed"), suppress(FileNotFoundError, NotADirectoryError):
             return {PurePosixPath(path).name for path in self.system.ls(str(folder), detail=False)}
         return set()
 
@@ -47,28 +50,28 @@ class RemoteFiles:
         if not self.is_dir(folder):
             raise no_folder(self.url(folder))
         places: defaultdict[PurePath, list[str]] = defaultdict(list)
-        shut = tuple(f"{path}/" for path in without)
-        with _telling(self.url(folder), "cannot be listed"):
-            found = self.system.find(str(folder))
-        for path in found:
-            if not path.startswith(shut) and "/." not in path[len(str(folder)) :]:
+        left_out = tuple(f"{path}/" for path in without)
+        with _as_our_error(self.url(folder), "cannot be listed"):
+            paths = self.system.find(str(folder))
+        for path in paths:
+            if not path.startswith(left_out) and "/." not in path[len(str(folder)) :]:
                 parent, _, name = path.rpartition("/")
                 places[PurePosixPath(parent)].append(name)
-        pictures, left = by_folder(self.url(folder), places.items())
-        return list(in_order(pictures)), left
+        images, left = by_folder(self.url(folder), places.items())
+        return list(in_order(images)), left
 
 
 def place(given: str) -> tuple[Files, PurePath]:
-    """The file system and the path of what is given, a local one whole. Raises PixelRNNError where fsspec cannot go there."""
+    """Find the file system and the path of a word; a local path is made absolute. Raises PixelRNNError where that fails."""
     if "://" not in given:
         return LOCAL, Path(given).absolute()
     from fsspec.core import url_to_fs
 
     if "::" in given:
-        raise PixelRNNError(f"{given}: a chain of file systems, of which one is read. Unpack it first.")
+        raise PixelRNNError(f"{given}: a chain of file systems, which cannot be read. Unpack it first.")
     try:
         system, path = url_to_fs(given)
-    except (ImportError, ValueError) as error:  # a package that is missing, a protocol that is unknown
+    except (ImportError, ValueError) as error:  # the package is missing, or the protocol is unknown
         raise PixelRNNError(f"{given}: cannot be reached ({error}).") from None
     if "file" in _protocols(system):
         return LOCAL, Path(path)
@@ -76,41 +79,41 @@ def place(given: str) -> tuple[Files, PurePath]:
 
 
 def fetch(given: str) -> Path | BinaryIO:
-    """A local file's path, or what another one holds, with its URL as its name. Raises PixelRNNError."""
+    """The path of a local file, or the content of a remote one with its URL as its name. Raises PixelRNNError."""
     files, path = place(given)
     if not isinstance(files, RemoteFiles):
         return Path(path)
-    with _telling(given, "cannot be read"):
+    with _as_our_error(given, "cannot be read"):
         file = io.BytesIO(files.system.cat_file(str(path)))
     file.name = given
     return file
 
 
 def put(given: str, data: bytes) -> None:
-    """Write a file, whole or not at all. Raises PixelRNNError."""
+    """Write a file, local or remote, whole or not at all. Raises PixelRNNError."""
     files, path = place(given)
     if not isinstance(files, RemoteFiles):
         return write_atomically(Path(path), lambda temporary: temporary.write_bytes(data))
     system = files.system
-    with _telling(given, "cannot write there"):
+    with _as_our_error(given, "cannot write there"):
         if OBJECT_STORES & set(_protocols(system)):
             system.pipe_file(str(path), data)
             return None
-        beside = str(path.with_name(f".{path.stem[:40]}-{secrets.token_hex(4)}"))
+        temporary = str(path.with_name(f".{path.stem[:40]}-{secrets.token_hex(4)}"))
         system.makedirs(str(path.parent), exist_ok=True)
         try:
-            system.pipe_file(beside, data)
-            system.mv(beside, str(path))
+            system.pipe_file(temporary, data)
+            system.mv(temporary, str(path))
         except BaseException:
-            with suppress(Exception):  # it may not be there
-                system.rm_file(beside)
+            with suppress(Exception):  # the file may not exist
+                system.rm_file(temporary)
             raise
     return None
 
 
 @contextmanager
-def _telling(given: str, what: str) -> Iterator[None]:
-    """Whatever the package of a file system raises, as our error."""
+def _as_our_error(given: str, what: str) -> Iterator[None]:
+    """Turn any error of a file system's package into a PixelRNNError that says what failed."""
     try:
         yield
     except FileNotFoundError:
@@ -121,4 +124,5 @@ def _telling(given: str, what: str) -> Iterator[None]:
 
 
 def _protocols(system: "AbstractFileSystem") -> tuple[str, ...]:
+    """The names of a file system's protocol."""
     return (system.protocol,) if isinstance(system.protocol, str) else tuple(system.protocol)

@@ -1,7 +1,8 @@
-"""Several completions of one hole: a PixelRNN draws them coarsely, pixel after pixel, around what bedrooms-expected expects
-there, and the network that completes brings each to full resolution, as its guide.
+"""Draw several completions of one hole.
 
-Pictures are RGB uint8 (H, W, 3), masks bool (H, W), True is missing.
+A PixelRNN draws them coarsely, pixel after pixel, around what bedrooms-expected expects in the hole. The completion network
+takes each as a guide, and brings it to full resolution. Images are RGB uint8 (H, W, 3). Masks are bool (H, W), True where
+missing.
 """
 
 from collections.abc import Callable, Iterator
@@ -21,20 +22,26 @@ if TYPE_CHECKING:
 
 
 class Drawn(NamedTuple):
-    """Samples of all holes of a picture."""
+    """Samples of all holes of an image."""
 
     guides: list[dict[Box, np.ndarray]]  # for each sample, by part (see tiling.View), float32 (3, h, w) in [0, 1]
     log_likelihood: list[float]  # nats per missing pixel of the coarse picture
 
 
 def reduced(picture: np.ndarray, missing: np.ndarray, cell: int) -> tuple[np.ndarray, np.ndarray]:
-    """Both on a grid of cells of `cell` x `cell` pixels: their averages, and True where any of their pixels is missing."""
+    """Reduce an image and its mask to cells of `cell` x `cell` pixels: averages, and True where any pixel is missing."""
     return shrink(picture, cell), any_of(missing, cell)
 
 
 def coarse_std(std: np.ndarray, cell: int) -> np.ndarray:
-    """The square root of the mean standard deviation of each cell of `std` float32 (H, W), 0 where known: float32 (h, w) in
-    [0, 1], on whose scale small ones are apart.
+    """Reduce standard deviations to cells, on a scale that spreads out small values.
+
+    Args:
+        std: float32 (H, W) in units of [0, 1], 0 where known.
+        cell: side of a cell in pixels.
+
+    Returns:
+        float32 (h, w) in [0, 1], the square root of the mean of each cell.
     """
     height, width = std.shape
     padded = np.pad(std, ((0, -height % cell), (0, -width % cell)))
@@ -43,10 +50,14 @@ def coarse_std(std: np.ndarray, cell: int) -> np.ndarray:
 
 
 class Sampler:
-    """The autoregressive weights of a file or bundled name, run by torch on the CPU. Raises PixelRNNError where they cannot be
-    read, are of another kind, or torch is not installed.
+    """Draws coarse samples with an autoregressive model, run by torch on the CPU.
 
-    expected: what says what is expected in a hole; by default, as in training, bedrooms-expected.
+    Args:
+        weights: a file or a bundled name.
+        expected: the network that gives the expected content of a hole; by default, as in training, bedrooms-expected.
+
+    Raises:
+        PixelRNNError: the weights cannot be read or are no autoregressive model's, or torch is not installed.
     """
 
     def __init__(self, weights: str | Path = SAMPLER, expected: Backend | None = None) -> None:
@@ -72,10 +83,18 @@ class Sampler:
         temperature: float = 1.0,
         progress: Callable[[float], Any] = lambda share: None,
     ) -> Drawn:
-        """Draw what is `missing` in `picture` `samples` times.
+        """Draw the missing pixels of an image several times.
 
-        seed: the same one draws the same samples. temperature: above 0; below 1, likely pixels become likelier, and samples
-        more alike. progress: told the share that is done, in (0, 1]. Raises PixelRNNError for a temperature of 0 or less.
+        Args:
+            picture: uint8 (H, W, 3).
+            missing: bool (H, W), True where missing.
+            samples: how many samples to draw.
+            seed: the same seed draws the same samples.
+            temperature: above 0; below 1, likely pixels become likelier, and samples more alike.
+            progress: called with the share that is done, in (0, 1].
+
+        Raises:
+            PixelRNNError: the temperature is 0 or less.
         """
         import torch
 
@@ -99,7 +118,16 @@ class Sampler:
         return Drawn(guides, (nats / count).tolist())
 
     def log_likelihood(self, picture: np.ndarray, missing: np.ndarray, truth: np.ndarray) -> float:
-        """Nats per missing pixel of the coarse picture that `truth` has there; the rest as in a call."""
+        """The log-likelihood of the true content of the holes.
+
+        Args:
+            picture: uint8 (H, W, 3).
+            missing: bool (H, W), True where missing.
+            truth: uint8 (H, W, 3), the image without holes.
+
+        Returns:
+            Nats per missing pixel of the coarse image.
+        """
         import torch
 
         nats, count, nothing = 0.0, 0, np.zeros_like(missing)
@@ -114,8 +142,10 @@ class Sampler:
     def _coarse(
         self, picture: np.ndarray, missing: np.ndarray
     ) -> Iterator[tuple[Box, "torch.Tensor", "torch.Tensor", "torch.Tensor"]]:
-        """Each part around a group of holes: the picture (1, 3, h, w), what is missing (1, 1, h, w) in {0, 1}, and what is
-        expected as the model has it (1, 3 or 4, h, w).
+        """Yield the coarse inputs of the model for each group of holes.
+
+        These are the part of the image (see tiling.View); the image (1, 3, h, w); the mask (1, 1, h, w) in {0, 1}; and the
+        expected content (1, 3, h, w), with its standard deviation as a fourth channel where the model reads it.
         """
         import torch
 

@@ -1,7 +1,8 @@
-"""The bundled checkpoints, and how the tensors of a .safetensors file are read without torch.
+"""The bundled checkpoints, and a reader of .safetensors files that needs no torch.
 
-The two networks that complete, NAME.safetensors each, hold what fills in float16; they share one detector. The graphs that ONNX
-Runtime runs, FILL and DETECT, hold no weights: those come from the checkpoints, so that each number is stored once.
+Two completion networks are bundled, NAME.safetensors each. They hold the filling network in float16, and share one detector.
+The graphs that ONNX Runtime runs, FILL and DETECT, hold no weights: the weights come from the checkpoints, so that each number
+is stored once.
 """
 
 import hashlib
@@ -16,21 +17,28 @@ from ..hub import fetch, read_address
 
 EXPECTED, SHARP, SAMPLER, DETECTOR = "bedrooms-expected", "bedrooms-sharp", "bedrooms-sampler", "bedrooms-detector"
 DEFAULT = SHARP
-TRAINED = "optimized_pixelrnn"  # of the files that a run writes
+TRAINED = "optimized_pixelrnn"  # the stem of the weights that a run writes
 FOLDER = Path(__file__).parent
 FILL, DETECT = (FOLDER / f"optimized_pixelrnn.{part}.onnx" for part in ("fill", "detect"))
 
 
 def bundled_weights() -> dict[str, Path]:
-    """Those that complete pictures, their files by name."""
+    """The files of the bundled completion networks, by name."""
     return {name: path for name in (EXPECTED, SHARP) if (path := FOLDER / f"{name}.safetensors").is_file()}
 
 
 def find_weights(weights: str | Path) -> Path:
-    """The file of a bundled name, a path, the folder of a run, or what a text names on the hub: `OWNER/NAME[@REVISION]` or
-    `hf://OWNER/NAME[@REVISION][/FILE]`, downloaded where it is not in the cache.
+    """Find the file of weights.
 
-    What is bundled comes first, then what is here. Raises PixelRNNError where there is none, naming the bundled ones.
+    Args:
+        weights: a bundled name, a path, the folder of a run, or a name on the hub: `OWNER/NAME[@REVISION]` or
+            `hf://OWNER/NAME[@REVISION][/FILE]`. Bundled names come first, then files on this machine.
+
+    Returns:
+        The path of the file; one on the hub is downloaded, unless it is in the cache.
+
+    Raises:
+        PixelRNNError: there are no such weights. The error names the bundled ones.
     """
     bundled = bundled_weights()
     if str(weights) in bundled:
@@ -49,34 +57,39 @@ def find_weights(weights: str | Path) -> Path:
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """The header that `checkpoint.save` wrote, and the tensors as they are stored, those of a shared part included.
+    """Read a .safetensors file that `checkpoint.save` wrote.
 
-    Raises PixelRNNError for a file that is not ours, or damaged.
+    Returns:
+        The header, and the tensors by name as they are stored, with those of a shared detector.
+
+    Raises:
+        PixelRNNError: the file is damaged, or another program wrote it.
     """
     from safetensors import SafetensorError, safe_open
 
     try:
         with safe_open(path, framework="np") as opened:
             header = json.loads((opened.metadata() or {}).get("pixelrnn", "null"))
-            tensors = {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118  safe_open is no dict
+            names = opened.keys()
+            tensors = {name: opened.get_tensor(name) for name in names}
     except (SafetensorError, OSError, ValueError, TypeError) as error:
         raise PixelRNNError(
             f"{path}: not a readable .safetensors file ({error}). Train or download the weights again."
         ) from None
     if header is None:
         raise PixelRNNError(f"{path}: weights of another program, without our header. Give a file that pixelrnn saved.")
-    # files from before there were checksums have none
+    # older files have no checksum
     if isinstance(header, dict) and "sha256" in header and header.pop("sha256") != checksum(header, tensors):
-        raise PixelRNNError(f"{path}: damaged: its checksum does not hold. Train or download the weights again.")
+        raise PixelRNNError(f"{path}: damaged: its checksum is wrong. Train or download the weights again.")
     if isinstance(header, dict) and header.pop("detector", None) == DETECTOR:
-        shared, more = read_tensors(FOLDER / f"{DETECTOR}.safetensors")
-        tensors |= more
+        shared, detector = read_tensors(FOLDER / f"{DETECTOR}.safetensors")
+        tensors |= detector
         header["config"] |= {key: value for key, value in shared["config"].items() if key.startswith("detector_")}
     return header, tensors
 
 
 def checksum(header: dict[str, Any], tensors: dict[str, np.ndarray]) -> str:
-    """SHA-256 over header and tensors, in hexadecimal digits."""
+    """SHA-256 of a header and tensors, in hexadecimal digits."""
     digest = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
     for key, value in sorted(tensors.items()):
         digest.update(f"{key} torch.{value.dtype} {list(value.shape)}".encode())
