@@ -28,13 +28,19 @@ DATA = (
     "Image Dataset' (numbers below 1100), 4,515 bedrooms and 24,800 other rooms of Places365, 471 bedrooms of the Houses "
     "dataset (Ahmed and Moustafa 2016), 215 IKEA room scenes and 1,437 frames of NYU Depth v2; sharp: on 22,640 of these"
 )
+SAMPLED = (
+    "photographs, research use: 8,548 of those that bedrooms-expected saw, with its completions of two holes in each: the "
+    "originals of 962 pairs (numbers below 1100), 4,515 bedrooms and 2,600 other rooms of Places365, 471 bedrooms of the "
+    "Houses dataset"
+)
 
 
 def main(photographs: Path, out: Path, weights: list[Path], share: float) -> None:
     loaded = [checkpoint.load(file) for file in weights]
-    model, metadata = loaded[0].model, dict(loaded[-1].metadata)
-    metadata |= {"data": DATA, "card": "MODEL_CARD.md", "torch": torch.__version__}
-    if model_kind(model) == "autoregressive":
+    model, about = loaded[0].model, dict(loaded[-1].metadata)
+    samples = model_kind(model) == "autoregressive"
+    metadata |= {"data": SAMPLED if samples else DATA, "card": "MODEL_CARD.md", "torch": torch.__version__}
+    if samples:
         checkpoint.save(out, model, metadata)
         return
     if len(loaded) > 1:

@@ -1,6 +1,6 @@
 """What the sampler learns from: photographs with holes, what the expected completion says of them, and the truth, coarsely.
 
-python recipes/coarse.py PAIRS PHOTOGRAPHS ... OUT [--epochs 3] [--cell 4] [--side 160] [--valid-from 1100] [--processes 2]
+python recipes/coarse.py PAIRS PHOTOGRAPHS ... OUT [--epochs 2] [--cell 8] [--side 160] [--valid-from 1100] [--processes 2]
 
 Each photograph gives EPOCHS cases, random occlusions or squares by turns on a crop of 256 px, of which SIDE px around a group
 of holes are kept, about as much as the sampler is shown of a hole, and completed by bedrooms-expected. OUT/train.npy and
@@ -63,8 +63,8 @@ def case(data: Dataset[dict[str, Any]], cell: int, side: int, seed: int, index: 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folders", type=Path, nargs="+", help="pairs and photographs, then OUT")
-    parser.add_argument("--epochs", type=int, default=3)
-    parser.add_argument("--cell", type=int, default=4)
+    parser.add_argument("--epochs", type=int, default=2)
+    parser.add_argument("--cell", type=int, default=8)
     parser.add_argument("--side", type=int, default=160)
     parser.add_argument("--valid-from", type=int, default=1100)
     parser.add_argument("--processes", type=int, default=2)
