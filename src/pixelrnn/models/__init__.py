@@ -1,4 +1,8 @@
-"""The networks: plain nn.Modules that know nothing of training or files."""
+"""The networks: plain nn.Modules that know nothing of training or files.
+
+To add a model, write a module with a config dataclass and a class under `@register`, and import it here. The contract tests
+then run over it.
+"""
 
 # importing a module registers its models
 from . import diagonal_bilstm as diagonal_bilstm

@@ -52,13 +52,13 @@ def one_line_errors(recipe: Recipe, processes: Processes) -> Iterator[None]:
         if recipe.workers and re.search(r"shared memory|\bshm\b|bus error|No space left|torch_\d+_\d+", text, re.I):
             free = shutil.disk_usage("/dev/shm").free / 2**20 if Path("/dev/shm").is_dir() else 0
             raise PixelRNNError(
-                f"workers={recipe.workers}: they hand over pictures in shared memory, of which {free:.0f} MB are free. "
-                "Give workers=0, or more of it (docker run --shm-size=2g)."
+                f"workers={recipe.workers}: workers pass pictures in shared memory, of which {free:.0f} MB are free. "
+                "Give workers=0, or more shared memory (docker run --shm-size=2g)."
             ) from None
         if recipe.workers and "DataLoader worker" in text:
             raise PixelRNNError(
-                f"workers={recipe.workers}: one of them was ended from outside, as happens where memory is short. "
-                "Give fewer, and --resume goes on."
+                f"workers={recipe.workers}: one of them was killed, as happens when memory runs out. "
+                "Give fewer workers; --resume goes on."
             ) from None
         if processes.count > 1 and re.search(r"gloo|nccl|closed by peer|Connection|timed out", text, re.I):
             raise LostError("another process of this training has ended. --resume goes on from the last checkpoint.") from None
