@@ -1,11 +1,12 @@
-"""Makes a checkpoint that ships: an average of weights, with calibrated deviations, in float16.
+"""Make a checkpoint to be bundled: an average of weights, with a calibrated standard deviation, in float16.
 
 python recipes/bundle.py PHOTOGRAPHS OUT.safetensors WEIGHTS
 python recipes/bundle.py PHOTOGRAPHS OUT.safetensors WEIGHTS WEIGHTS --share 0.6
 
---share: of the second weights in the average (network interpolation: Wang et al. 2018, "ESRGAN", section 3.4). On a hundred of
-the training PHOTOGRAPHS the deviations are calibrated: each fifth of them, by size, should hold 68.3% of the errors. A sampler
-is taken as it is. What detects is that of bedrooms-detector, whatever the weights have.
+--share is the share of the second weights in the average (network interpolation: Wang et al. 2018, "ESRGAN", section 3.4). The
+standard deviation is calibrated on a hundred of the training PHOTOGRAPHS: each fifth of the pixels, sorted by their standard
+deviation, should hold 68.3% of its errors. A sampler is copied as it is. The detector is always that of bedrooms-detector,
+whatever detector the weights have.
 """
 
 import argparse
@@ -20,7 +21,7 @@ from pixelrnn.data.occluders import described_square, strokes
 from pixelrnn.decode import read_image
 from pixelrnn.folders import list_images
 from pixelrnn.image import to_float
-from pixelrnn.models import CompletionModel, model_kind
+from pixelrnn.models import model_kind
 from pixelrnn.training.losses import ONE_SIGMA
 
 DATA = (
@@ -44,36 +45,33 @@ def main(photographs: Path, out: Path, weights: list[Path], share: float) -> Non
         checkpoint.save(out, model, metadata)
         return
     if len(loaded) > 1:
-        first, second = (each.model.state_dict() for each in loaded)
+        first, second = (part.model.state_dict() for part in loaded)
         model.load_state_dict({key: value.lerp(second[key], share) for key, value in first.items()})
-        metadata["average"] = {"shares": [1 - share, share], "recipes": [each.metadata["recipe"] for each in loaded]}
+        metadata["average"] = {"shares": [1 - share, share], "recipes": [part.metadata["recipe"] for part in loaded]}
     paths = list_images(photographs)
-    spread, shift = calibrate(model, paths[:: max(1, len(paths) // 100)])  # type: ignore[arg-type]
-    metadata["calibration"] = {"spread": spread, "shift": shift}
+    gain, shift = calibrate(model, paths[:: max(1, len(paths) // 100)])
+    metadata["calibration"] = {"spread": gain, "shift": shift}
     checkpoint.save(out, model, metadata, part="filler")
     print(out, metadata["calibration"])
 
 
-def calibrate(model: CompletionModel, paths: list[Path]) -> tuple[float, float]:
-    """Change the last layer so that what stands before the sigmoid of log_std is spread and shifted; by how much."""
+def calibrate(model: Any, paths: list[Path]) -> tuple[float, float]:
+    """Rescale the model's log_std to fit the errors on photographs; return the gain and the shift, before its sigmoid."""
     samples = [_errors(model, paths, shape) for shape in (described_square, strokes)]
 
-    def miss(spread: float, shift: float) -> float:
-        parts = [_fifths(errors, -6 / (1 + np.exp(-(spread * raw + shift)))) for errors, raw in samples]
-        return float(np.square(np.array(parts) - ONE_SIGMA).sum())
+    def distance(gain: float, shift: float) -> float:
+        shares = [_fifths(errors, -6 / (1 + np.exp(-(gain * raw + shift)))) for errors, raw in samples]
+        return float(np.square(np.array(shares) - ONE_SIGMA).sum())
 
-    grid = [(float(spread), float(shift)) for spread in np.arange(0.8, 2, 0.05) for shift in np.arange(-1.2, 1.2, 0.05)]
-    spread, shift = min(grid, key=lambda both: miss(*both))
-    last: Any = model.filler.head[-1]  # type: ignore[union-attr, index]
-    with torch.no_grad():  # its outputs are divided by 8 later; the fourth is the deviation's
-        last.weight[3] *= spread
-        last.bias[3] = last.bias[3] * spread + 8 * shift
-    return spread, shift
+    grid = [(float(gain), float(shift)) for gain in np.arange(0.8, 2, 0.05) for shift in np.arange(-1.2, 1.2, 0.05)]
+    gain, shift = min(grid, key=lambda point: distance(*point))
+    model.rescale_log_std(gain, shift)
+    return gain, shift
 
 
 @torch.inference_mode()
-def _errors(model: CompletionModel, paths: list[Path], shape: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Of 500 missing pixels per photograph, absolute errors (3, N) and what stands before the sigmoid of log_std (N,)."""
+def _errors(model: Any, paths: list[Path], shape: Any) -> tuple[np.ndarray, np.ndarray]:
+    """The absolute errors (3, N) of 500 missing pixels per photograph, and the inputs (N,) of log_std's sigmoid."""
     errors, raw = [], []
     for number, path in enumerate(paths):
         rng = np.random.default_rng([7, number])
@@ -82,13 +80,13 @@ def _errors(model: CompletionModel, paths: list[Path], shape: Any) -> tuple[np.n
         filled = model.fill(image, torch.from_numpy(mask)[None, None].float())
         chosen = rng.permutation(int(mask.sum()))[:500]
         errors.append((filled.image - image).abs()[0].numpy()[:, mask][:, chosen])
-        raw.append(torch.logit(filled.log_std / -6)[0, 0].numpy()[mask][chosen])  # type: ignore[operator]
+        raw.append(torch.logit(filled.log_std / -6)[0, 0].numpy()[mask][chosen])
     return np.concatenate(errors, axis=1), np.concatenate(raw)
 
 
 def _fifths(errors: np.ndarray, log_std: np.ndarray) -> list[float]:
-    """The share of errors within one deviation in each fifth of the deviations."""
-    return [float((errors[:, part] <= np.exp(log_std[part])).mean()) for part in np.array_split(np.argsort(log_std), 5)]
+    """The share of errors within one std in each fifth of the pixels, sorted by std."""
+    return [float((errors[:, fifth] <= np.exp(log_std[fifth])).mean()) for fifth in np.array_split(np.argsort(log_std), 5)]
 
 
 if __name__ == "__main__":
@@ -97,5 +95,5 @@ if __name__ == "__main__":
     parser.add_argument("out", type=Path)
     parser.add_argument("weights", type=Path, nargs="+")
     parser.add_argument("--share", type=float, default=0.6)
-    asked = parser.parse_args()
-    main(asked.photographs, asked.out, asked.weights, asked.share)
+    args = parser.parse_args()
+    main(args.photographs, args.out, args.weights, args.share)

@@ -1,10 +1,12 @@
-"""Sets runs side by side: python recipes/compare.py PAIRS PHOTOGRAPHS OUT.png runs/FIRST runs/SECOND ...
+"""Compare runs: python recipes/compare.py PAIRS PHOTOGRAPHS OUT.png runs/FIRST runs/SECOND ...
 
-All see what the described network was trained to see, at 128 px: PAIRS from number 1100 on as they are, and the central
-squares of clean PHOTOGRAPHS under the described black square, compressed; with the mask, where a network reads one. Prints
-for each run's kept weights the hole's PSNR, SSIM and GMS (known pixels pasted), PSNR and SSIM of the picture as the network
-draws it, and how far the first run is ahead, with the 95% interval over pictures; the mean hole PSNR of the last five epochs,
-and when the first run passed the other's last one. Draws the hole PSNR on PAIRS over minutes and over steps.
+All runs get the occlusions of the described network's training, at 128 px: PAIRS from number 1100 on as they are, and the
+central squares of clean PHOTOGRAPHS under the described black square, compressed. A network that reads a mask gets it.
+
+Prints for each run's exported weights: PSNR, SSIM and GMS of the missing pixels (known pixels pasted), PSNR and SSIM of the
+image as the network draws it, and by how much the first run is better, with the 95% interval over images. Also prints the mean
+PSNR of the last five epochs, and when the first run passed the other's last one. Draws the PSNR on PAIRS over minutes and over
+steps.
 """
 
 import csv
@@ -27,21 +29,21 @@ SIZE, VALID_FROM = 128, 1100
 MEASURES = ("hole_psnr", "hole_ssim", "gms", "raw_psnr", "raw_ssim")
 
 
-def scores(run: Path, pictures: Dataset) -> np.ndarray:
-    """The MEASURES of every picture (N, 5)."""
+def scores(run: Path, dataset: Dataset) -> np.ndarray:
+    """The MEASURES of every image (N, 5)."""
     model = checkpoint.load(run / "optimized_pixelrnn.safetensors").model.eval()
-    found = []
-    for item in DataLoader(pictures):
+    rows = []
+    for item in DataLoader(dataset):
         with torch.inference_mode():
-            picture = model(item["image"], item["mask"]).image
-        out, given, target = (to_uint8(part[0].numpy()) for part in (picture, item["image"], item["target"]))
+            prediction = model(item["image"], item["mask"]).image
+        out, given, target = (to_uint8(image[0].numpy()) for image in (prediction, item["image"], item["target"]))
         score = score_case(out, given, target, item["mask"][0, 0].numpy() > 0)
-        found.append([getattr(score, measure) for measure in MEASURES])
-    return np.array(found)
+        rows.append([getattr(score, measure) for measure in MEASURES])
+    return np.array(rows)
 
 
 def curve(run: Path) -> dict[str, np.ndarray]:
-    """The columns of its metrics.csv that are drawn."""
+    """The columns of the run's metrics.csv that are drawn."""
     with (run / "metrics.csv").open() as file:
         rows = list(csv.DictReader(file))
     return {key: np.array([float(row[key]) for row in rows]) for key in ("minutes", "step", "hole_psnr")}
@@ -70,12 +72,12 @@ def main(pairs: Path, photographs: Path, out: Path, runs: list[Path]) -> None:
         "square": OccludedPhotographs(list_images(photographs), SIZE, augment=False, style="square"),
     }
     print("set, run:", *MEASURES)
-    for name, pictures in sets.items():
-        values = [scores(run, pictures) for run in runs]
+    for name, dataset in sets.items():
+        values = [scores(run, dataset) for run in runs]
         for run, value in zip(runs, values, strict=True):
-            ahead = values[0] - value
-            interval = 1.96 * ahead.std(axis=0) / len(ahead) ** 0.5
-            shown = (f"{m:.3f} ({a:+.3f} +- {i:.3f})" for m, a, i in zip(value.mean(0), ahead.mean(0), interval, strict=True))
+            lead = values[0] - value
+            interval = 1.96 * lead.std(axis=0) / len(lead) ** 0.5
+            shown = (f"{m:.3f} ({a:+.3f} +- {i:.3f})" for m, a, i in zip(value.mean(0), lead.mean(0), interval, strict=True))
             print(name, run, *shown, sep="  ")
 
 

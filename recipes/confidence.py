@@ -1,8 +1,8 @@
-"""Fit how sure the detector is of a region: python recipes/confidence.py SMALL LARGE [--leave NAMES] [--count N]
+"""Fit the detector's confidence in a region: python recipes/confidence.py SMALL LARGE [--leave NAMES] [--count N]
 
-SMALL, LARGE as for recipes/detection.py, but photographs that were trained on; --leave: a file of names that were not. Two in
-three are left untouched, the others get an overlay or what recipes/detection.py paints. Prints the weights of logistic
-regressions for detection.WEIGHTS, and what each threshold gives.
+SMALL and LARGE are folders as for recipes/detection.py, but of photographs that were trained on; --leave names a file of names
+that were not. Two in three photographs stay untouched; the others get an overlay or a paint of recipes/detection.py. Prints the
+weights of logistic regressions for detection.WEIGHTS, and the effect of each threshold.
 """
 
 import argparse
@@ -22,30 +22,31 @@ from pixelrnn.inference.detection import WEIGHTS, kind_of
 NORMAL, EASY, ALARMS = 0.6, 0.3, 0.008
 
 
-def occluded(rng: np.random.Generator, picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def occluded(rng: np.random.Generator, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The image with a text, a box or an overlay, and the mask of it."""
     kind = rng.random()
     if kind < 0.3:
-        return written(rng, picture, float(rng.choice([1, 0.7])))
+        return written(rng, image, float(rng.choice([1, 0.7])))
     if kind < 0.5:
-        return boxed(rng, picture, str(rng.choice(list(PAINTS))))
-    painted, cover = overlay(rng, picture)
+        return boxed(rng, image, str(rng.choice(list(PAINTS))))
+    painted, cover = overlay(rng, image)
     return painted, cover > COVERED
 
 
 def gather(
     completer: Completer, small: list[Path], large: list[Path], count: int, seed: int = 0
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Of every region: its traits, whether it is paint, and which untouched photograph (or -1) it lies in."""
+    """The traits of every region, whether it is paint, and the number of the untouched photograph it lies in, or -1."""
     rng, rows, truths, sources = np.random.default_rng(seed), [], [], []
     for number in range(count):
         size = int(rng.choice(SIZES))
         paths = small if size == SIZES[0] else large
-        picture = photograph(paths[rng.integers(len(paths))], size, number)
+        image = photograph(paths[rng.integers(len(paths))], size, number)
         clean = number % 3 > 0
-        mask = np.zeros(picture.shape[:2], bool)
+        mask = np.zeros(image.shape[:2], bool)
         if not clean:
-            picture, mask = occluded(rng, picture)
-        for region in completer.detect(stored(picture, int(rng.integers(12)))).regions:
+            image, mask = occluded(rng, image)
+        for region in completer.detect(stored(image, int(rng.integers(12)))).regions:
             covered = mask[region.box.slices][region.mask].mean()
             if covered < 0.2 or covered > 0.5:
                 rows.append(region.traits)
@@ -55,25 +56,28 @@ def gather(
 
 
 def fit(x: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, float]:
-    """Logistic regression by Newton's method with a slight ridge, both classes weighing the same."""
-    middle, spread = x.mean(axis=0), x.std(axis=0) + 0.02
-    z = np.column_stack([(x - middle) / spread, np.ones(len(x))])
+    """Weights and bias of a logistic regression by Newton's method with a slight ridge; both classes weigh the same."""
+    mean, std = x.mean(axis=0), x.std(axis=0) + 0.02
+    z = np.column_stack([(x - mean) / std, np.ones(len(x))])
     weight = np.where(truth, 0.5 / truth.mean(), 0.5 / (1 - truth.mean()))
     beta = np.zeros(z.shape[1])
     for _ in range(50):
         p = 1 / (1 + np.exp(-z @ beta))
         gradient = z.T @ (weight * (p - truth)) + 0.5 * beta
         beta -= np.linalg.solve((z * (weight * p * (1 - p))[:, None]).T @ z + 0.5 * np.eye(len(beta)), gradient)
-    return beta[:-1] / spread, float(beta[-1] - (beta[:-1] / spread) @ middle)
+    return beta[:-1] / std, float(beta[-1] - (beta[:-1] / std) @ mean)
 
 
 def shifted(odds: np.ndarray, truth: np.ndarray, sources: np.ndarray, clean: int) -> float:
-    """What to add to the odds of a kind so that at a confidence of NORMAL a share of ALARMS of the untouched photographs has an
-    alarm of it; no more than what brings EASY there, where even fewer have."""
-    worst: dict[int, float] = {}
-    for one, source in zip(odds[~truth], sources[~truth], strict=True):
+    """The shift to add to a kind's odds.
+
+    At a confidence of NORMAL, a share ALARMS of the untouched photographs has an alarm of this kind. The shift is at most
+    the distance from EASY to NORMAL, even if fewer photographs then have one.
+    """
+    worst: dict[int, float] = {}  # odds in each untouched photograph
+    for value, source in zip(odds[~truth], sources[~truth], strict=True):
         if source >= 0:
-            worst[source] = max(worst.get(source, -99.0), float(one))
+            worst[source] = max(worst.get(source, -99.0), float(value))
     allowed = sorted(worst.values(), reverse=True)[int(ALARMS * clean) :]
     logit = [float(np.log(p / (1 - p))) for p in (EASY, NORMAL)]
     return logit[1] - max(logit[0], allowed[0] if allowed else -99.0)
@@ -91,22 +95,22 @@ def main() -> None:
     parts = [gather(Completer.from_pretrained(), list_images(args.small), large, args.count // 2, seed) for seed in (0, 1)]
     x, truth = (np.concatenate([part[i] for part in parts]) for i in (0, 1))
     sources = np.concatenate([np.where(part[2] >= 0, part[2] + 10**6 * i, -1) for i, part in enumerate(parts)])
-    tell(x, truth, sources, clean=2 * sum(number % 3 > 0 for number in range(args.count // 2)))
+    report(x, truth, sources, clean=2 * sum(number % 3 > 0 for number in range(args.count // 2)))
 
 
-def tell(x: np.ndarray, truth: np.ndarray, sources: np.ndarray, clean: int) -> None:
-    """Print what is fitted, for detection.WEIGHTS, and what it gives."""
-    kinds, sure = np.array([kind_of(one) for one in x]), np.zeros(len(x))
+def report(x: np.ndarray, truth: np.ndarray, sources: np.ndarray, clean: int) -> None:
+    """Fit and print the weights for detection.WEIGHTS, and the effect of each threshold."""
+    kinds, confidence = np.array([kind_of(traits) for traits in x]), np.zeros(len(x))
     for kind in WEIGHTS:
         own = kinds == kind
         weights, bias = fit(x[own], truth[own])
         odds = x[own] @ weights + bias
         shift = shifted(odds, truth[own], sources[own], clean)
-        sure[own] = 1 / (1 + np.exp(-odds - shift))
+        confidence[own] = 1 / (1 + np.exp(-odds - shift))
         print(f'    "{kind}": ({", ".join(f"{value:.3f}" for value in (*weights, bias + shift))}),')
     for threshold in (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9):
-        alarms = len(set(sources[(sure > threshold) & ~truth & (sources >= 0)]))
-        kept = ", ".join(f"{(sure[truth & (kinds == kind)] > threshold).mean():.3f} {kind}" for kind in WEIGHTS)
+        alarms = len(set(sources[(confidence > threshold) & ~truth & (sources >= 0)]))
+        kept = ", ".join(f"{(confidence[truth & (kinds == kind)] > threshold).mean():.3f} {kind}" for kind in WEIGHTS)
         print(f"{threshold}: of {truth.sum()} regions {kept} kept, {alarms} of {clean} untouched with an alarm")
 
 

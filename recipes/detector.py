@@ -1,10 +1,12 @@
-"""Train the detector on photographs of the sizes that people have: python recipes/detector.py OUT PHOTOGRAPHS... [--minutes M]
+"""Train the detector on photographs of usual sizes: python recipes/detector.py OUT PHOTOGRAPHS... [--minutes M]
 
-A third or more are left untouched, half of these with marked taste for what was taken for paint before: --mine FILE writes to
-it, as JSON by name, of which share of each photograph the bundled detector says so, and does nothing else; --hard FILE reads
-it. The others get an overlay at their own size, are compressed, and are reduced as `detection` does. Small
-photographs are enlarged now and then, with grain and sharpening, to stand for large ones. Stops and goes on: OUT/last.pt.
-The result is OUT/bedrooms-detector.safetensors.
+A third or more of the images stay untouched. Half of these are drawn by how much of them was taken for paint before: --mine
+FILE writes that share by the photograph's name as JSON, from the bundled detector, and does nothing else; --hard FILE reads it.
+
+The other images get an overlay at their own size, are compressed, and are reduced as `detection` reduces them. Small
+photographs are sometimes enlarged, with grain and sharpening, to stand for large ones.
+
+A stopped run resumes from OUT/last.pt. The result is OUT/bedrooms-detector.safetensors.
 """
 
 import argparse
@@ -46,13 +48,13 @@ CROP, BATCH = 256, 12
 
 
 class Photographs(IterableDataset[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]):
-    """Endless crops (image (3, CROP, CROP), evidence (4, CROP, CROP), mask (1, CROP, CROP))."""
+    """Endless crops: image (3, CROP, CROP), evidence (4, CROP, CROP), mask (1, CROP, CROP)."""
 
-    def __init__(self, pictures: list[np.ndarray], hard: np.ndarray, seed: int) -> None:
-        self.pictures, self.seed = pictures, seed
-        large = np.array([max(picture.shape) > 300 for picture in pictures])
+    def __init__(self, images: list[np.ndarray], hard: np.ndarray, seed: int) -> None:
+        self.images, self.seed = images, seed
+        large = np.array([max(image.shape) > 300 for image in images])
         even = large / max(1, large.sum()) + 0.8 * ~large / max(1, (~large).sum())
-        self.even = even / even.sum()  # half of them large, however few there are
+        self.even = even / even.sum()  # half of the draws are of large ones, however few there are
         self.hard = self.even * np.clip(hard, 1e-6, 0.03)
         self.hard /= self.hard.sum()
 
@@ -60,22 +62,22 @@ class Photographs(IterableDataset[tuple[torch.Tensor, torch.Tensor, torch.Tensor
         info = torch.utils.data.get_worker_info()
         rng = np.random.default_rng([self.seed, info.id if info else 0])
         while True:
-            yield self.one(rng)
+            yield self.example(rng)
 
-    def one(self, rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    def example(self, rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         clean = rng.random() < 0.38
-        picture = self.pictures[rng.choice(len(self.pictures), p=self.hard if clean and rng.random() < 0.5 else self.even)]
+        image = self.images[rng.choice(len(self.images), p=self.hard if clean and rng.random() < 0.5 else self.even)]
         if rng.random() < 0.5:
-            picture = picture[:, ::-1]
-        shape, window = _window(rng, picture.shape)
+            image = image[:, ::-1]
+        shape, window = _window(rng, image.shape)
         family, cover, foreign = "", np.zeros(shape, np.float32), None
         if not clean:
             family, cover = draw(rng, *shape)
             window = _towards(rng, window, cover)
-        native, cover = _at_size(rng, picture, shape, window), cover[window]
+        native, cover = _at_size(rng, image, shape, window), cover[window]
         if not clean:
             if rng.random() < 0.1:
-                other = self.pictures[rng.choice(len(self.pictures), p=self.even)]
+                other = self.images[rng.choice(len(self.images), p=self.even)]
                 size = native.shape[1], native.shape[0]
                 foreign = np.asarray(Image.fromarray(np.ascontiguousarray(other)).resize(size, Image.Resampling.BICUBIC))
             native, cover = overlay(rng, native, foreign, (family, cover))
@@ -86,16 +88,16 @@ class Photographs(IterableDataset[tuple[torch.Tensor, torch.Tensor, torch.Tensor
             cover = np.asarray(Image.fromarray(cover).resize(size, Image.Resampling.BILINEAR))
         if rng.random() < 0.75:
             native = jpeg(np.ascontiguousarray(native), int(rng.integers(65, 97)), subsampling=int(rng.choice([0, 2, 2])))
-        image, seen = reduced(native, CROP, CROP), evidence(native, CROP, CROP)
+        crop, planes = reduced(native, CROP, CROP), evidence(native, CROP, CROP)
         covered = np.asarray(Image.fromarray(cover).resize((CROP, CROP), Image.Resampling.BOX))
         mask = covered > (COVERED if len(native) < 1.2 * CROP else 0.25)
         if family in SMALL:
-            mask = dilate(mask, 1)  # what is thin is found more surely, and filled with the edges that are half covered
-        return torch.from_numpy(to_float(image)), torch.from_numpy(seen), torch.from_numpy(mask[None].astype(np.float32))
+            mask = dilate(mask, 1)  # thin marks are found more surely, and filled with their half-covered edges
+        return torch.from_numpy(to_float(crop)), torch.from_numpy(planes), torch.from_numpy(mask[None].astype(np.float32))
 
 
 def _window(rng: np.random.Generator, shape: tuple[int, ...]) -> tuple[tuple[int, int], tuple[slice, slice]]:
-    """The size of the photograph that `shape` stands for, and the window of it that is used, to be reduced to CROP."""
+    """The size of the photograph that `shape` stands for, and the window of it that is reduced to CROP."""
     least = CROP / min(shape[:2])
     if max(shape) > 300:
         scale = rng.choice(
@@ -106,7 +108,7 @@ def _window(rng: np.random.Generator, shape: tuple[int, ...]) -> tuple[tuple[int
     height, width = (max(CROP, round(side * max(least, scale))) for side in shape[:2])
     most = min(height, width) / CROP
     factor = min(most, max(1.0, max(height, width) / DETECT_SIDE))
-    if rng.random() < 0.25:  # as in a nearer look, or from further away
+    if rng.random() < 0.25:  # as if seen from nearer or from further away
         factor = np.exp(rng.uniform(0, np.log(max(1, min(most, 2 * factor)))))
     side = int(CROP * factor)
     top, left = rng.integers(0, height - side, endpoint=True), rng.integers(0, width - side, endpoint=True)
@@ -114,7 +116,7 @@ def _window(rng: np.random.Generator, shape: tuple[int, ...]) -> tuple[tuple[int
 
 
 def _towards(rng: np.random.Generator, window: tuple[slice, slice], cover: np.ndarray) -> tuple[slice, slice]:
-    """Most of the time a window that holds something covered."""
+    """The window, most of the time moved to covered pixels."""
     rows, side = np.flatnonzero(cover.any(axis=1)), window[0].stop - window[0].start
     if not len(rows) or rng.random() < 0.25:
         return window
@@ -127,21 +129,26 @@ def _towards(rng: np.random.Generator, window: tuple[slice, slice], cover: np.nd
     return slice(top, top + side), slice(left, left + side)
 
 
-def _at_size(rng: np.random.Generator, picture: np.ndarray, shape: tuple[int, int], window: tuple[slice, slice]) -> np.ndarray:
-    """The `window` of the photograph as it were of `shape`: sharpened and grained where it is enlarged, in other light, clipped
-    and compressed once before."""
-    scale = shape[0] / picture.shape[0], shape[1] / picture.shape[1]
+def _at_size(
+    rng: np.random.Generator, photograph: np.ndarray, shape: tuple[int, int], window: tuple[slice, slice]
+) -> np.ndarray:
+    """The `window` of the photograph at the size `shape`.
+
+    It is sharpened and grained if it is enlarged, and at random in other light, clipped, and compressed once before.
+    """
+    scale = shape[0] / photograph.shape[0], shape[1] / photograph.shape[1]
     box = (window[1].start / scale[1], window[0].start / scale[0], window[1].stop / scale[1], window[0].stop / scale[0])
     size = window[1].stop - window[1].start, window[0].stop - window[0].start
-    image = Image.fromarray(np.ascontiguousarray(picture))
+    image = Image.fromarray(np.ascontiguousarray(photograph))
     if scale == (1.0, 1.0):
-        image = image.crop(tuple(int(edge) for edge in box))
+        left, top, right, bottom = (int(edge) for edge in box)
+        image = image.crop((left, top, right, bottom))
     else:
         image = image.resize(size, Image.Resampling.LANCZOS if rng.random() < 0.5 else Image.Resampling.BICUBIC, box=box)
         if max(scale) > 1.2 and rng.random() < 0.7:
             image = image.filter(ImageFilter.UnsharpMask(max(scale) * rng.uniform(0.4, 1), int(rng.uniform(50, 250)), 0))
     pixels = np.asarray(image)
-    if rng.random() < 0.35:  # light: what is bright or dark is clipped, as in many photographs
+    if rng.random() < 0.35:  # other light: bright and dark pixels are clipped, as in many photographs
         gain, lift = rng.uniform(0.8, 1.6), rng.uniform(-40, 25)
         pixels = np.clip(pixels * np.float32(gain) + np.float32(lift), 0, 255).astype(np.uint8)
     if rng.random() < (0.6 if max(scale) > 1.2 else 0.15):
@@ -158,8 +165,8 @@ GRAIN = np.random.default_rng(0).normal(0, 1, (1024, 1024)).astype(np.float32)
 
 
 def grained(rng: np.random.Generator, pixels: np.ndarray) -> np.ndarray:
-    """With a sensor's noise, finer or coarser, stronger in the shade or not."""
-    grain = np.roll(GRAIN, tuple(rng.integers(0, 1024, 2)), (0, 1))
+    """Add a sensor's noise, finer or coarser."""
+    grain: np.ndarray = np.roll(GRAIN, tuple(rng.integers(0, 1024, 2)), (0, 1))
     if rng.random() < 0.5:
         grain = (grain + np.roll(grain, 1, 0) + np.roll(grain, 1, 1) + np.roll(grain, (1, 1), (0, 1))) / 2
     height, width = pixels.shape[:2]
@@ -168,23 +175,24 @@ def grained(rng: np.random.Generator, pixels: np.ndarray) -> np.ndarray:
 
 
 def photographs(folders: list[Path]) -> tuple[list[Path], list[np.ndarray]]:
-    """All, without the edges of the larger ones."""
+    """The paths and the photographs, without the edges of the larger ones."""
     paths = [path for folder in folders for path in list_images(folder)]
-    pictures = [read_image(path) for path in paths]
-    return paths, [trimmed(picture) if max(picture.shape) > 300 else picture for picture in pictures]
+    images = [read_image(path) for path in paths]
+    return paths, [trimmed(image) if max(image.shape) > 300 else image for image in images]
 
 
-def mine(paths: list[Path], pictures: list[np.ndarray]) -> dict[str, float]:
-    """Of which share of each untouched photograph the bundled detector says that it is painted over."""
-    look = open_backend(DEFAULT).detect
+def mine(paths: list[Path], images: list[np.ndarray]) -> dict[str, float]:
+    """By name, the share of each untouched photograph that the bundled detector takes for paint."""
+    detect = open_backend(DEFAULT).detect
     shares = {}
-    for path, picture in zip(paths, pictures, strict=True):
-        height, width = picture.shape[:2]
-        shares[path.name] = float((look(to_float(picture), evidence(picture, width, height)) > 1).mean())
+    for path, image in zip(paths, images, strict=True):
+        height, width = image.shape[:2]
+        shares[path.name] = float((detect(to_float(image), evidence(image, width, height)) > 1).mean())
     return shares
 
 
 def write(out: Path, detector: torch.nn.Module, count: int, step: int, spent: float) -> None:
+    """Write the detector's checkpoint; `count` photographs, `spent` seconds."""
     model = create_model("optimized_pixelrnn")
     model.detector = detector
     metadata = {
@@ -205,17 +213,17 @@ def main() -> None:
     parser.add_argument("--start", type=Path)
     parser.add_argument("--hard", type=Path)
     parser.add_argument("--mine", type=Path)
-    parser.add_argument("--leave", type=Path, help="file of names, one a line, that are for validation")
+    parser.add_argument("--leave", type=Path, help="a file of names, one a line, of photographs for validation")
     parser.add_argument("--rate", type=float, default=1e-3)
     parser.add_argument("--workers", type=int, default=1)
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(0)
-    paths, pictures = photographs(args.photographs)
+    paths, images = photographs(args.photographs)
     left = set(args.leave.read_text().split()) if args.leave else set()
     kept = [i for i, path in enumerate(paths) if path.name not in left]
     if args.mine:
-        args.mine.write_text(json.dumps(mine([paths[i] for i in kept], [pictures[i] for i in kept])))
+        args.mine.write_text(json.dumps(mine([paths[i] for i in kept], [images[i] for i in kept])))
         return
     shares = json.loads(args.hard.read_text()) if args.hard else {}
     hard = np.array([shares.get(paths[i].name, 0.0) for i in kept])
@@ -223,7 +231,7 @@ def main() -> None:
 
     model = create_model("optimized_pixelrnn")
     detector = model.get_submodule("detector")
-    detector.to(memory_format=torch.channels_last)
+    detector.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if args.start:
         detector.load_state_dict({key.removeprefix("detector."): value for key, value in load_file(args.start).items()})
     average = copy.deepcopy(detector).requires_grad_(False)
@@ -236,15 +244,15 @@ def main() -> None:
         average.load_state_dict(state["average"])
         optimizer.load_state_dict(state["optimizer"])
         step, spent = state["step"], state["spent"]
-    data = Photographs([pictures[i] for i in kept], hard, seed=step)
+    data = Photographs([images[i] for i in kept], hard, seed=step)
     load = iter(DataLoader(data, batch_size=BATCH, num_workers=args.workers, prefetch_factor=4 if args.workers else None))
     began = time.monotonic() - spent
     while (spent := time.monotonic() - began) < 60 * args.minutes:
-        part = spent / (60 * args.minutes)
+        progress = spent / (60 * args.minutes)
         for group in optimizer.param_groups:
-            group["lr"] = args.rate * min(1.0, step / 400 + 0.01) * (0.5 + 0.5 * math.cos(math.pi * part)) + 1e-6
-        image, seen, mask = next(load)
-        logits = detector(*(x.contiguous(memory_format=torch.channels_last) for x in (image, seen)))
+            group["lr"] = args.rate * min(1.0, step / 400 + 0.01) * (0.5 + 0.5 * math.cos(math.pi * progress)) + 1e-6
+        image, planes, mask = next(load)
+        logits = detector(*(x.contiguous(memory_format=torch.channels_last) for x in (image, planes)))
         loss = mask_loss(logits, mask)
         optimizer.zero_grad()
         loss.backward()

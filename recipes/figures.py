@@ -1,4 +1,6 @@
-"""The model card's tables of the bundled weights: python recipes/figures.py FIGURES.json, from
+"""Print the model card's tables of the bundled weights: python recipes/figures.py FIGURES.json
+
+FIGURES.json comes from
 
 pixelrnn evaluate CASES/{pairs,square,box128,freeform,color,large} --blind --clean VALIDATION \\
     --against telea,ns,biharmonic,mean --json FIGURES.json
@@ -30,7 +32,7 @@ def main(figures: dict[str, Any]) -> None:
                 f"{mine['missing']:.0%}",
                 f"**{mine['hole_psnr']:.2f}** ({low:.2f} to {high:.2f})",
             ]
-            + [f"{methods[one]['hole_psnr']:.2f}" for one in (blind, SHARP, *NAMES)]
+            + [f"{methods[method]['hole_psnr']:.2f}" for method in (blind, SHARP, *NAMES)]
             + [f"**{mine['psnr']:.2f}** / {telea['psnr']:.2f}", f"**{mine['ssim']:.4f}** / {telea['ssim']:.4f}"]
         )
     head = ["set", "pictures", "missing", "hole PSNR, ours", "ours, blind", "ours, sharp", *NAMES.values()]
@@ -45,21 +47,22 @@ def main(figures: dict[str, Any]) -> None:
     print(table(["set", "dB above Telea", "dB above blind", "IoU of the detection", "precision", "recall", "IoU, grown"], rows))
     rows = []
     for name, methods in figures["sets"].items():
-        for label, found in ((one, methods[one]) for one in (OURS, SHARP, "telea")):
-            low, high = found["interval"]["energy_ratio"]
-            above = found["hole_psnr"] - methods["telea"]["hole_psnr"]
-            ratio = f"{found['energy_ratio']:.3f} ({low:.3f} to {high:.3f})"
-            others = [f"{found[key]:.3f}" for key in ("energy_ratio_median", "gms", "step_ratio")]
+        for label in (OURS, SHARP, "telea"):
+            scores = methods[label]
+            low, high = scores["interval"]["energy_ratio"]
+            above = scores["hole_psnr"] - methods["telea"]["hole_psnr"]
+            ratio = f"{scores['energy_ratio']:.3f} ({low:.3f} to {high:.3f})"
+            others = [f"{scores[key]:.3f}" for key in ("energy_ratio_median", "gms", "step_ratio")]
             rows.append([f"`{name}`", label, ratio, *others, f"{above:+.2f}"])
     print(table(["set", "method", "gradient energy", "median", "GMS", "step at the border", "dB above Telea"], rows))
     rows = []
     for name, methods in figures["calibration"].items():
-        for label, found in ((f"{kind}, {one}", found) for one in (OURS, SHARP) for kind, found in methods[one].items()):
-            share = [f"{found['within']:.1%}", " ".join(f"{100 * part:.0f}" for part in found["fifths"])]
-            ranks = [
-                f"{value:.2f}" if value is not None else "" for value in (found["correlation"], found["correlation_per_image"])
-            ]
-            rows.append([f"`{name}`", label, *share, *ranks])
+        for method in (OURS, SHARP):
+            for kind, scores in methods[method].items():
+                shares = [f"{scores['within']:.1%}", " ".join(f"{100 * share:.0f}" for share in scores["fifths"])]
+                correlations = (scores["correlation"], scores["correlation_per_image"])
+                ranks = [f"{value:.2f}" if value is not None else "" for value in correlations]
+                rows.append([f"`{name}`", f"{kind}, {method}", *shares, *ranks])
     print(table(["set", "deviation", "within one", "by fifth, %", "rank correlation", "median per picture"], rows))
     print(json.dumps(figures["clean"]))
 

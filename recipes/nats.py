@@ -1,4 +1,4 @@
-"""Nats per picture of binarised MNIST's test set, 10,000 digits drawn once, and how the validation came there.
+"""Measure nats per image on binarised MNIST's test set, 10,000 digits drawn once, and print each run's validation curve.
 
 python recipes/nats.py MNIST RUN_OR_WEIGHTS ... [--count 10000]
 """
@@ -19,12 +19,12 @@ def main() -> None:
     parser.add_argument("mnist", type=Path)
     parser.add_argument("runs", type=Path, nargs="+", help="folders of runs, or weights")
     parser.add_argument("--count", type=int, default=10_000, help="digits of the test set, from the first on")
-    asked = parser.parse_args()
-    digits = BinarisedDigits(asked.mnist, "test")
-    loader = DataLoader(Subset(digits, range(min(asked.count, len(digits)))), batch_size=200)
+    args = parser.parse_args()
+    digits = BinarisedDigits(args.mnist, "test")
+    loader = DataLoader(Subset(digits, range(min(args.count, len(digits)))), batch_size=200)
     print("| weights | model | parameters | steps | minutes | nats | +- |\n| --- | --- | ---: | ---: | ---: | ---: | ---: |")
     curves = []
-    for run in asked.runs:
+    for run in args.runs:
         loaded = checkpoint.load(run / "optimized_pixelrnn.safetensors" if run.is_dir() else run)
         with torch.inference_mode():
             nats = -torch.cat([loaded.model.log_prob(batch["target"]) for batch in loader])  # type: ignore[operator]

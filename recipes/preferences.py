@@ -1,11 +1,13 @@
-"""A blind comparison: the same holes filled by several methods, side by side in an order that is shuffled for each case.
+"""Compare methods blindly: the same holes filled by each, side by side, in an order that is shuffled for each case.
 
 python recipes/preferences.py sheet CASES/SET ... --method WEIGHTS[:SAMPLER] --method ... --count 40 -o OUT
 python recipes/preferences.py count OUT ANSWERS.txt
 
-sheet: OUT/page_N.png with ROWS cases a page, each a row: the picture with its hole, then A, B, ..., cropped around the hole and
-enlarged; with :SAMPLER, four samples each, the most likely first. OUT/key.json says which is which, for after the choice.
-count: ANSWERS.txt has a line for each case, such as "3 B", or "3 =" for none; the preferences are counted.
+sheet writes OUT/page_N.png with ROWS cases a page. A row shows the image with its hole, then A, B, ..., cropped around the hole
+and enlarged; a method with :SAMPLER shows four samples, the most likely first. OUT/key.json says which letter is which method,
+to be read after the choice.
+
+count counts the preferences. ANSWERS.txt has a line for each case, such as "3 B", or "3 =" for none.
 """
 
 import argparse
@@ -22,42 +24,44 @@ from pixelrnn.encode import write_image
 from pixelrnn.inference.sampling import Sampler
 from pixelrnn.inference.tiling import bounds
 
-ROWS, SHOWN, SIDE = 8, 160, 240  # cases a page, pixels of the picture around a hole, and how large they are drawn
+ROWS, SHOWN, SIDE = 8, 160, 240  # cases a page; pixels of the image around a hole, and their size on the page
 
 
-def around(picture: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """The SHOWN pixels around the hole, or the whole picture where the hole is larger, SIDE pixels a side."""
+def around(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """The SHOWN pixels around the hole, or a square of the whole image if the hole is larger, at SIDE pixels a side."""
     box = bounds(mask)
     side = SHOWN if max(box.size) < SHOWN - 16 else min(mask.shape)
     starts = [
         min(max((low + high - side) // 2, 0), full - side)
         for low, high, full in ((box.top, box.bottom, mask.shape[0]), (box.left, box.right, mask.shape[1]))
     ]
-    part = picture[starts[0] : starts[0] + side, starts[1] : starts[1] + side]
-    return np.asarray(Image.fromarray(part).resize((SIDE, SIDE), Image.Resampling.LANCZOS))
+    crop = image[starts[0] : starts[0] + side, starts[1] : starts[1] + side]
+    return np.asarray(Image.fromarray(crop).resize((SIDE, SIDE), Image.Resampling.LANCZOS))
 
 
 def completer(method: str) -> Completer:
+    """The completer of WEIGHTS or WEIGHTS:SAMPLER."""
     weights, _, sampler = method.partition(":")
-    made = Completer.from_pretrained(weights)
-    made.sampler = Sampler(sampler) if sampler else None
-    return made
+    result = Completer.from_pretrained(weights)
+    result.sampler = Sampler(sampler) if sampler else None
+    return result
 
 
 def row(given: np.ndarray, mask: np.ndarray, completers: list[Completer], seed: int) -> np.ndarray:
-    """One case: what was given, and each method's completion or four samples in a square."""
+    """One case: the given image, and each method's completion or four samples in a square."""
     cells = [around(given, mask)]
-    for one in completers:
-        if one.sampler is None:
-            cells.append(around(one(given, mask).image, mask))
+    for complete in completers:
+        if complete.sampler is None:
+            cells.append(around(complete(given, mask).image, mask))
             continue
-        shown = [around(sample, mask) for sample in one(given, mask, samples=4, seed=seed).samples]
-        cells.append(np.vstack([np.hstack(shown[:2]), np.hstack(shown[2:])]))
+        samples = [around(sample, mask) for sample in complete(given, mask, samples=4, seed=seed).samples]
+        cells.append(np.vstack([np.hstack(samples[:2]), np.hstack(samples[2:])]))
     height = max(len(cell) for cell in cells)
     return np.hstack([np.pad(cell, ((0, height - len(cell)), (0, 8), (0, 0)), constant_values=255) for cell in cells])
 
 
 def sheet(sets: list[Path], methods: list[str], count: int, seed: int, out: Path) -> None:
+    """Write the pages and the key."""
     out.mkdir(parents=True)
     rng = np.random.default_rng(seed)
     cases = [case for folder in sets for case in read_cases(folder)]
@@ -76,6 +80,7 @@ def sheet(sets: list[Path], methods: list[str], count: int, seed: int, out: Path
 
 
 def counted(out: Path, answers: Path) -> Counter[str]:
+    """The number of preferences by method."""
     key = json.loads((out / "key.json").read_text())
     lines = [line.split() for line in answers.read_text().splitlines() if line.strip()]
     return Counter(key[number].get(letter, "no preference") for number, letter in lines)
@@ -93,11 +98,11 @@ def main() -> None:
     counting = commands.add_parser("count")
     counting.add_argument("out", type=Path)
     counting.add_argument("answers", type=Path)
-    asked = parser.parse_args()
-    if asked.command == "sheet":
-        sheet(asked.sets, asked.method, asked.count, asked.seed, asked.out)
+    args = parser.parse_args()
+    if args.command == "sheet":
+        sheet(args.sets, args.method, args.count, args.seed, args.out)
         return
-    for method, times in counted(asked.out, asked.answers).most_common():
+    for method, times in counted(args.out, args.answers).most_common():
         print(f"{times:4d}  {method}")
 
 

@@ -8,7 +8,7 @@ from skimage.metrics import structural_similarity
 from pixelrnn.training.losses import (
     CombinedLoss,
     combined_loss,
-    deviation_loss,
+    std_loss,
     hole_l1_loss,
     hole_ssim_loss,
     mask_loss,
@@ -78,32 +78,32 @@ def test_hole_loss_gives_a_gradient_to_every_missing_pixel_and_to_no_other() -> 
 
 
 @pytest.mark.parametrize(
-    "loss", [hole_l1_loss, lambda x, y, mask: deviation_loss(0 * mask, x, y, mask)], ids=["l1", "deviation"]
+    "loss", [hole_l1_loss, lambda x, y, mask: std_loss(0 * mask, x, y, mask)], ids=["l1", "std"]
 )
 def test_a_batch_without_holes_costs_nothing(loss) -> None:
     x, y = pictures()
     assert loss(x, y, torch.zeros_like(hole())).item() == 0
 
 
-def test_deviation_loss_gives_no_gradient_to_the_prediction() -> None:
+def test_std_loss_gives_no_gradient_to_the_prediction() -> None:
     (x, y), mask = pictures(), hole()
     x.requires_grad_()
     log_std = torch.full_like(mask, -1.0).requires_grad_()
-    deviation_loss(log_std, x, y, mask).backward()
+    std_loss(log_std, x, y, mask).backward()
     assert x.grad is None
     assert torch.equal(log_std.grad != 0, mask.bool())
 
 
-def test_deviation_loss_is_least_where_it_holds_68_percent_of_the_errors_of_the_hole() -> None:
+def test_std_loss_is_least_where_it_holds_68_percent_of_the_errors_of_the_hole() -> None:
     (x, y), mask = pictures(), hole()
     errors = np.abs(x.numpy() - y.numpy())[np.broadcast_to(mask.numpy() == 1, x.shape)]
     levels = torch.linspace(-5, 0, 501, dtype=torch.float64)
-    losses = [float(deviation_loss(torch.full_like(mask, float(level)), x, y, mask)) for level in levels]
+    losses = [float(std_loss(torch.full_like(mask, float(level)), x, y, mask)) for level in levels]
     best = levels[int(np.argmin(losses))].exp()
     assert best == pytest.approx(np.quantile(errors, 0.6827), rel=0.02)
     normal = torch.from_numpy(np.random.default_rng(0).normal(0, 0.1, (1, 1, 300, 300)))
     losses = [
-        float(deviation_loss(torch.full_like(normal, float(level)), normal, 0 * normal, torch.ones_like(normal)))
+        float(std_loss(torch.full_like(normal, float(level)), normal, 0 * normal, torch.ones_like(normal)))
         for level in levels
     ]
     assert levels[int(np.argmin(losses))].exp() == pytest.approx(0.1, rel=0.02)

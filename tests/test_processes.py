@@ -197,8 +197,8 @@ def test_processes_are_known_by_what_their_launcher_says(monkeypatch, name):
         monkeypatch.delenv(key, raising=False)
     for key, value in environment.items():
         monkeypatch.setenv(key, value)
-    found = Processes.found(*asked)
-    assert (found.devices, found.nodes, found.rank, found.restarted) == expected
+    processes = Processes.from_environment(*asked)
+    assert (processes.devices, processes.nodes, processes.rank, processes.restarted) == expected
 
 
 def test_what_cannot_be_shared_by_processes_is_refused(monkeypatch):
@@ -207,4 +207,4 @@ def test_what_cannot_be_shared_by_processes_is_refused(monkeypatch):
     for key, value in ENVIRONMENTS["torchrun"][0].items():
         monkeypatch.setenv(key, value)
     with pytest.raises(PixelRNNError, match="--devices 4: torchrun has started 8"):
-        Processes.found(4)
+        Processes.from_environment(4)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pixelrnn import PixelRNNError, training
-from pixelrnn.training.recipe import continued, recipe_values
+from pixelrnn.training.recipe import resumed_values, recipe_values
 
 ROOT = Path(__file__).parent.parent
 
@@ -109,7 +109,7 @@ def test_recipes_with_the_keys_of_version_0_1_are_read(tmp_path):
 
 def test_a_run_of_version_0_1_goes_on_with_the_recipe_that_it_had():
     saved = {"ema": 0.9, "clip": 1.0, "epochs": 3}
-    assert continued(saved, {"epochs": 5, "ema_decay": 0.9}) == {"ema_decay": 0.9, "grad_clip": 1.0, "epochs": 5}
+    assert resumed_values(saved, {"epochs": 5, "ema_decay": 0.9}) == {"ema_decay": 0.9, "grad_clip": 1.0, "epochs": 5}
 
 
 @pytest.mark.parametrize(("key", "text"), [(key, text) for key, texts in OUT_OF_RANGE.items() for text in texts])

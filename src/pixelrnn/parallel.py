@@ -1,19 +1,24 @@
-"""What processes that train together have to agree on."""
+"""Sums over all processes that train together."""
 
 import torch
 
 
 def world_size() -> int:
-    """How many processes train together."""
+    """Return the number of processes that train together."""
     return torch.distributed.get_world_size() if torch.distributed.is_available() and torch.distributed.is_initialized() else 1
 
 
 def joint(total: torch.Tensor) -> torch.Tensor:
-    """The mean, over the processes that train together, of what each has of `total`, a scalar; itself without other processes,
-    and where no gradient is taken.
+    """Average a scalar over the processes that train together.
 
-    DistributedDataParallel averages the gradients of all. So a sum divided by this becomes the mean over the joint batch; one
-    divided by each process's own total would weigh a missing pixel by the batch it happens to be in.
+    DistributedDataParallel averages the gradients of all processes. A sum divided by this average becomes the mean over the
+    joint batch. Divided by its own process's total, a missing pixel would weigh more in some batches than in others.
+
+    Args:
+        total: This process's value.
+
+    Returns:
+        The mean over all processes; `total` itself with a single process, or if no gradient is taken.
     """
     if world_size() == 1 or not torch.is_grad_enabled():
         return total

@@ -1,4 +1,4 @@
-"""What a completion model is, and what it returns."""
+"""The interface of the completion models: `CompletionModel`, and the `Prediction` that it returns."""
 
 from typing import NamedTuple
 
@@ -6,50 +6,72 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+EVIDENCE = 4  # channels of `evidence`
+
 
 class Prediction(NamedTuple):
-    """What a completion model says of a batch."""
+    """What a completion model predicts for a batch."""
 
     image: torch.Tensor  # (B, 3, H, W) in [0, 1], before known pixels are pasted back
-    mask_logits: torch.Tensor | None = None  # (B, 1, H, W), the occlusion it sees; None where it cannot say or was told
-    log_std: torch.Tensor | None = None  # (B, 1, H, W), log standard deviation of the error; None where it cannot say
-    mean: torch.Tensor | None = None  # (B, 3, H, W), the image before it was clamped: in training, a pixel that went too
-    # far feels the way back; None where nothing is clamped
+    mask_logits: torch.Tensor | None = None  # (B, 1, H, W), the detected occlusion; None without detection, or with a mask
+    log_std: torch.Tensor | None = None  # (B, 1, H, W), log standard deviation of the error; None without an estimate
+    # (B, 3, H, W), the image before it was clamped, so that in training a pixel outside [0, 1] still gets a gradient; None
+    # where the model does not clamp
+    mean: torch.Tensor | None = None
 
 
 def occlusion(mask_logits: torch.Tensor) -> torch.Tensor:
-    """What a detector sees (B, 1, H, W) as a mask in {0, 1}, grown by 2 px: compression leaves a ring of the painted colour."""
+    """Turn a detector's logits into a mask, dilated by 2 px because compression leaves a ring of the painted colour.
+
+    Args:
+        mask_logits: (B, 1, H, W), above 0 where a pixel is more likely covered.
+
+    Returns:
+        The mask (B, 1, H, W) in {0, 1}, 1 where covered.
+    """
     return F.max_pool2d((mask_logits > 0).to(mask_logits.dtype), 5, stride=1, padding=2)
 
 
-EVIDENCE = 4  # planes of `evidence`
-
-
 def evidence(image: torch.Tensor) -> torch.Tensor:
-    """What in the single pixels marks paint: (B, 3, H, W) in [0, 1] to (B, 4, H, W) in [0, 1].
+    """Compute the evidence of paint in single pixels.
 
-    Of the step from each pixel to the next, right or below, in green, the larger: its size, on a logarithmic scale on which
-    one grey level is 1/8, twice; whether it is 0; by how much it exceeds the steps before and after, on the same scale.
-    What people paint is often exactly flat and ends within a pixel, which no photograph does for long, and a linear filter
-    hardly sees so small a difference. `evidence.evidence` is the same of a picture that is reduced afterwards, where the
-    first plane is a mean over what becomes a pixel and the second and fourth a maximum.
+    All four channels describe the step in green from each pixel to the next one, to the right or below, whichever is larger:
+
+    0, 1: its size on a logarithmic scale, on which one grey level is 1/8 (twice);
+    2: whether it is 0;
+    3: by how much it exceeds the steps before and after it, on the same scale.
+
+    Paint is often exactly flat and ends within one pixel. Photographs are not flat over long distances, and a linear filter
+    hardly sees such small differences.
+
+    `inference.evidence.evidence` computes the same for an image that is reduced afterwards: the first channel is then a mean
+    over the pixels that become one, the second and the fourth are a maximum.
+
+    Args:
+        image: (B, 3, H, W) in [0, 1].
+
+    Returns:
+        (B, 4, H, W) in [0, 1].
     """
     green = 255 * image[:, 1:2]
     right = F.pad((green[..., :, 1:] - green[..., :, :-1]).abs(), (0, 1))
     below = F.pad((green[..., 1:, :] - green[..., :-1, :]).abs(), (0, 0, 0, 1))
     beside = torch.maximum(F.pad(right, (1, 0))[..., :, :-1], F.pad(right, (0, 1))[..., :, 1:])
     above = torch.maximum(F.pad(below, (0, 0, 1, 0))[..., :-1, :], F.pad(below, (0, 0, 0, 1))[..., 1:, :])
-    step, alone = torch.maximum(right, below), torch.maximum(right - beside, below - above).clamp_min(0)
+    step, excess = torch.maximum(right, below), torch.maximum(right - beside, below - above).clamp_min(0)
     size = torch.log2(1 + step) / 8
-    return torch.cat([size, size, (step < 0.5).to(image.dtype), torch.log2(1 + alone) / 8], dim=1)
+    return torch.cat([size, size, (step < 0.5).to(image.dtype), torch.log2(1 + excess) / 8], dim=1)
 
 
 class CompletionModel(nn.Module):
-    """A network that completes pictures. A subclass has `fill`, and `detect` where it `detects`."""
+    """Base class of the networks that complete images.
+
+    A subclass implements `fill`, and `detect` if it sets `detects`.
+    """
 
     name: str  # under which it is registered
-    takes_mask = False  # whether a mask changes the answer, and a guide may be given
-    detects = False  # whether it finds the occlusion itself
+    takes_mask = False  # whether a mask changes the result, and a guide may be given
+    detects = False  # whether the model finds the occlusion itself
 
     def fill(
         self,
@@ -58,31 +80,50 @@ class CompletionModel(nn.Module):
         guide: torch.Tensor | None = None,
         guided: torch.Tensor | None = None,
     ) -> Prediction:
-        """The completion alone: image, mask and guide as in `forward`, with a mask where the model takes one.
+        """Complete images whose mask is known.
 
-        guided: bool (B,), which pictures of the batch the guide is meant for; all of them by default. Raises ValueError for a
-        guide where the model takes none.
+        Args:
+            image: (B, 3, H, W) in [0, 1].
+            mask: (B, 1, H, W) in {0, 1}, 1 where missing; required if the model takes a mask.
+            guide: (B, 3, h, w) in [0, 1], as in `forward`.
+            guided: bool (B,), the images of the batch that the guide is meant for; all of them by default.
+
+        Returns:
+            A prediction without `mask_logits`.
+
+        Raises:
+            ValueError: The mask is missing but required, or a guide is given to a model that takes none.
         """
         raise NotImplementedError
 
-    def detect(self, image: torch.Tensor, seen: torch.Tensor | None = None) -> torch.Tensor:
-        """The occlusion alone: image (B, 3, H, W) in [0, 1] to mask_logits (B, 1, H, W), above 0 where more likely covered.
+    def detect(self, image: torch.Tensor, planes: torch.Tensor | None = None) -> torch.Tensor:
+        """Detect the occlusion.
 
-        seen: what evidence.evidence finds in the single pixels of a picture that was reduced, (B, 4, H, W); by default that in
-        `image`.
+        Args:
+            image: (B, 3, H, W) in [0, 1].
+            planes: (B, 4, H, W), the evidence of an image that was reduced to `image`, from `inference.evidence`; by default
+                the `evidence` of `image` itself.
+
+        Returns:
+            Logits (B, 1, H, W), above 0 where a pixel is more likely covered.
         """
         raise NotImplementedError
 
     def fine_grids(self) -> list[nn.Module]:
-        """What decodes at the finest resolutions, for a training of that alone."""
+        """The modules that decode at the finest resolutions, for training these alone."""
         raise NotImplementedError
 
     def forward(self, image: torch.Tensor, mask: torch.Tensor | None = None, guide: torch.Tensor | None = None) -> Prediction:
-        """Image (B, 3, H, W) in [0, 1]; mask (B, 1, H, W) in {0, 1}, 1 where missing; without it, what the model detects, which
-        is not asked where there is one.
+        """Complete images, and detect the occlusion first where no mask is given.
 
-        guide (B, 3, h, w) in [0, 1], any size, best 32 to 64 a side: the whole picture, coarsely. What it shows where the
-        picture is missing is taken as what belongs there; the rest of it is not looked at.
+        Args:
+            image: (B, 3, H, W) in [0, 1].
+            mask: (B, 1, H, W) in {0, 1}, 1 where missing. Detection runs only without a mask.
+            guide: (B, 3, h, w) in [0, 1], a coarse version of the whole image at any size; 32 to 64 px a side work best. Its
+                content is used only where the image is missing.
+
+        Returns:
+            The prediction; its `mask_logits` are None where a mask was given.
         """
         mask_logits = None
         if mask is None and self.detects:

@@ -1,8 +1,10 @@
 """ConvLSTM (Shi et al. 2015, "Convolutional LSTM Network", equation 3): the cell, and its scans over time, rows and columns.
 
-Departures from the paper: the four gates are one convolution over the concatenation of input and hidden state; the peephole
-weights W_ci, W_cf, W_co, one per channel and position in the paper, are one per channel here unless a size is given, so that
-the cell works at any size; the default is without them.
+Departures from the paper:
+
+- One convolution over the concatenated input and hidden state computes all four gates.
+- The peephole weights W_ci, W_cf and W_co have one value per channel and position in the paper. Here they have one per channel
+  unless a size is given, so that the cell works at any size. By default there are none.
 """
 
 from collections.abc import Sequence
@@ -23,7 +25,21 @@ def step(
     peepholes: torch.Tensor | None,
     padding: list[int],
 ) -> State:
-    """The equations of ConvLSTMCell: x (B, channels, H, W) and the state before it to the state after it."""
+    """Compute the equations of ConvLSTMCell.
+
+    Args:
+        x: Input (B, channels, H, W).
+        hidden: Hidden state (B, hidden, H, W) before this step.
+        cell: Cell state (B, hidden, H, W) before this step.
+        weight: (4 hidden, channels + hidden, kernel height, kernel width), the gates in the order input, forget, output,
+            candidate.
+        bias: (4 hidden,).
+        peepholes: W_ci, W_cf, W_co as (3, hidden, 1, 1) or (3, hidden, H, W); None for no peepholes.
+        padding: Zeros at each end of the height and the width.
+
+    Returns:
+        The hidden state and the cell state after this step.
+    """
     i, f, o, candidate = F.conv2d(torch.cat([x, hidden], dim=1), weight, bias, padding=padding).chunk(4, dim=1)
     if peepholes is not None:
         i, f = i + peepholes[0] * cell, f + peepholes[1] * cell
@@ -42,8 +58,15 @@ class ConvLSTMCell(nn.Module):
         o = sigmoid(W_xo * X + W_ho * H + W_co o C' + b_o)
         H' = o o tanh(C')
 
-    channels, hidden: features of the input and of the state. kernel_size: odd, one number or (height, width).
-    peephole: with the terms W_c; `peephole_size` (H, W) makes them one per position as in the paper.
+    Args:
+        channels: Features of the input.
+        hidden: Features of the state.
+        kernel_size: Odd, one number or (height, width).
+        peephole: Whether the terms with W_c are included.
+        peephole_size: (H, W) for one peephole weight per position as in the paper; the cell then works at that size alone.
+
+    Raises:
+        ValueError: The kernel size is even.
     """
 
     def __init__(
@@ -57,7 +80,7 @@ class ConvLSTMCell(nn.Module):
         super().__init__()
         kernel = (kernel_size, kernel_size) if isinstance(kernel_size, int) else kernel_size
         if any(side % 2 == 0 for side in kernel):
-            raise ValueError(f"kernel_size must be odd to keep the picture's size, got {kernel_size}")
+            raise ValueError(f"kernel_size must be odd to keep the image's size, got {kernel_size}")
         self.hidden = hidden
         # gates in the order input, forget, output, candidate
         self.conv = nn.Conv2d(channels + hidden, 4 * hidden, kernel, padding=(kernel[0] // 2, kernel[1] // 2))
@@ -65,17 +88,17 @@ class ConvLSTMCell(nn.Module):
         self.peepholes = nn.Parameter(torch.zeros(3, hidden, *size)) if peephole or peephole_size else None  # W_ci, W_cf, W_co
 
     def initial_state(self, x: torch.Tensor) -> State:
-        """Zeros of the size of `x` (B, C, H, W)."""
+        """Return a state of zeros at the size of `x` (B, C, H, W)."""
         zeros = x.new_zeros(x.shape[0], self.hidden, *x.shape[2:])
         return zeros, zeros
 
     def forward(self, x: torch.Tensor, state: State | None = None) -> State:
-        """Input (B, channels, H, W) and the state before it, zeros by default, to the state after it."""
+        """Map an input (B, channels, H, W) and the state before it (zeros by default) to the state after it."""
         hidden, cell = state or self.initial_state(x)
         return step(x, hidden, cell, *self.arguments())
 
     def arguments(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None, list[int]]:
-        """What `step` needs of the cell: weight, bias, peepholes, padding."""
+        """Return the cell's arguments of `step`: weight, bias, peepholes, padding."""
         assert self.conv.bias is not None
         height, width = self.conv.kernel_size
         return self.conv.weight, self.conv.bias, self.peepholes, [height // 2, width // 2]
@@ -90,7 +113,20 @@ def walk(
     peepholes: torch.Tensor | None,
     padding: list[int],
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """`step` over the sequence (T, B, channels, H, W): the hidden states (T, B, hidden, H, W), and the state after the last."""
+    """Apply `step` along a sequence.
+
+    Args:
+        steps: Sequence (T, B, channels, H, W).
+        hidden: Hidden state before the first step.
+        cell: Cell state before the first step.
+        weight: As in `step`, like the rest.
+        bias: As in `step`.
+        peepholes: As in `step`.
+        padding: As in `step`.
+
+    Returns:
+        The hidden state after every step (T, B, hidden, H, W), and the hidden state and the cell state after the last one.
+    """
     outputs = []
     for x in steps:
         hidden, cell = step(x, hidden, cell, weight, bias, peepholes, padding)
@@ -99,20 +135,32 @@ def walk(
 
 
 def scan(cell: nn.Module, steps: torch.Tensor, state: State | None = None) -> tuple[torch.Tensor, State]:
-    """A ConvLSTM cell over the sequence `steps` (T, B, channels, H, W), T at least 1, from `state`, zeros by default: the
-    hidden state of every step (T, B, hidden, H, W), and the state after the last.
+    """Run a ConvLSTM cell along a sequence.
+
+    Args:
+        cell: A ConvLSTMCell.
+        steps: Sequence (T, B, channels, H, W), T at least 1.
+        state: The state before the first step; zeros by default.
+
+    Returns:
+        The hidden state after every step (T, B, hidden, H, W), and the state after the last one.
     """
     # traced, a Python loop would unroll to the example's length; scripted, it becomes one ONNX Loop of any length
-    over = torch.jit.script(walk) if torch.jit.is_tracing() else walk
+    run = torch.jit.script(walk) if torch.jit.is_tracing() else walk
     before = state or cell.initial_state(steps[0])  # type: ignore[operator]
-    outputs, hidden, last = over(steps, before[0], before[1], *cell.arguments())  # type: ignore[operator]
+    outputs, hidden, last = run(steps, before[0], before[1], *cell.arguments())  # type: ignore[operator]
     return outputs, (hidden, last)
 
 
 class ConvLSTM(nn.Module):
-    """Layers of ConvLSTM cells over a sequence, each layer reading the hidden states of the one below.
+    """Stacked ConvLSTM cells along a sequence; each layer reads the hidden states of the one below.
 
-    hidden: features of each layer. Other arguments as in ConvLSTMCell.
+    Args:
+        channels: Features of the input.
+        hidden: Features of each layer's state, bottom first.
+        kernel_size: As in ConvLSTMCell.
+        peephole: As in ConvLSTMCell.
+        peephole_size: As in ConvLSTMCell.
     """
 
     def __init__(
@@ -131,8 +179,14 @@ class ConvLSTM(nn.Module):
         )
 
     def forward(self, x: torch.Tensor, states: Sequence[State | None] | None = None) -> tuple[torch.Tensor, list[State]]:
-        """Sequence (T, B, channels, H, W), T at least 1, and the layers' states before it, to the last layer's hidden states
-        (T, B, hidden, H, W) and every layer's state after it.
+        """Run all layers along a sequence.
+
+        Args:
+            x: Sequence (T, B, channels, H, W), T at least 1.
+            states: Each layer's state before the first step; None for zeros.
+
+        Returns:
+            The last layer's hidden states (T, B, hidden[-1], H, W), and every layer's state after the last step.
         """
         last: list[State] = []
         for cell, state in zip(self.cells, states or [None] * len(self.cells), strict=True):
@@ -142,11 +196,17 @@ class ConvLSTM(nn.Module):
 
 
 class ConvLSTMScan(nn.Module):
-    """Memory across a picture by ConvLSTMs: over the rows downwards and upwards, over the columns to the right and to the left,
-    each row (column) one step of a sequence. A 1 x 1 convolution mixes the four directions into the input. (B, C, H, W) to the
-    same.
+    """Memory across an image by ConvLSTMs in four directions; maps (B, C, H, W) to the same shape.
+
+    Two ConvLSTMs scan the rows, downwards and upwards. Two scan the columns, to the right and to the left. Each row (column) is
+    one step of a sequence. A 1 x 1 convolution mixes the four directions into the input.
 
     A recurrence along one image axis with a convolution across the other is the Row LSTM's idea (van den Oord et al. 2016).
+
+    Args:
+        channels: C.
+        hidden: Features of the state in each direction.
+        kernel_size: Width of the convolution across the scan, odd.
     """
 
     def __init__(self, channels: int, hidden: int, kernel_size: int = 3) -> None:
@@ -155,11 +215,11 @@ class ConvLSTMScan(nn.Module):
         self.directions = nn.ModuleList(ConvLSTMCell(channels, hidden, (1, kernel_size)) for _ in range(4))
         self.mix = nn.Conv2d(4 * hidden, channels, 1)
         for cell in self.directions:
-            # remember by default (Jozefowicz et al. 2015): the forget gate is the second quarter
+            # start with an open forget gate, the second quarter (Jozefowicz et al. 2015)
             nn.init.ones_(cell.conv.bias[hidden : 2 * hidden])  # type: ignore[index, union-attr]
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        y = self.norm(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)  # per position, so that no padding can be felt
+        y = self.norm(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)  # per position, so that padding has no effect
         rows = y.permute(2, 0, 1, 3).unsqueeze(3)  # (H, B, C, 1, W)
         columns = y.permute(3, 0, 1, 2).unsqueeze(3)  # (W, B, C, 1, H)
         down, up, right, left = self.directions

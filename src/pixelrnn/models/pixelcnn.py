@@ -1,6 +1,6 @@
-"""PixelCNN (van den Oord et al. 2016, section 3.5): fifteen residual blocks of masked convolutions, the fast one to train.
+"""PixelCNN (van den Oord et al. 2016, section 3.5): residual blocks of masked convolutions; it trains fastest of the three.
 
-The block is the paper's figure 5, left. Departure: the condition, where there is one, is added inside each block.
+The paper has fifteen blocks of its figure 5, left. Departure: the condition, if there is one, is added inside each block.
 """
 
 import torch
@@ -8,12 +8,12 @@ from torch import nn
 from torch.nn import functional as F
 
 from .autoregressive import Autoregressive, AutoregressiveConfig
-from .masked import ConditionCache, ConvCache, MaskedConv2d, Part
+from .masked import ChannelGroup, ConditionCache, ConvCache, MaskedConv2d
 from .registry import register
 
 
 class PixelCNNBlock(nn.Module):
-    """1 x 1 from 2 h to h features, 3 x 3, 1 x 1 back to 2 h, each with mask B and a ReLU before it, added to the input."""
+    """1 x 1 from 2 h to h features, 3 x 3, 1 x 1 back to 2 h, added to the input; each has mask B and a ReLU before it."""
 
     def __init__(self, config: AutoregressiveConfig) -> None:
         super().__init__()
@@ -31,31 +31,31 @@ class PixelCNNBlock(nn.Module):
         return x + y
 
     def incremental(self, condition: torch.Tensor | None, batch: int, width: int) -> "IncrementalPixelCNNBlock":
-        told = None if self.condition is None or condition is None else self.condition(condition)
-        return IncrementalPixelCNNBlock(self, told, batch, width)
+        maps = None if self.condition is None or condition is None else self.condition(condition)
+        return IncrementalPixelCNNBlock(self, maps, batch, width)
 
 
 class IncrementalPixelCNNBlock:
-    """A PixelCNNBlock position by position; see IncrementalBlock."""
+    """A PixelCNNBlock evaluated position by position; see IncrementalBlock."""
 
-    def __init__(self, block: PixelCNNBlock, told: torch.Tensor | None, batch: int, width: int) -> None:
+    def __init__(self, block: PixelCNNBlock, maps: torch.Tensor | None, batch: int, width: int) -> None:
         self.layers = [ConvCache(layer, batch, width) for layer in (block.reduce, block.look, block.expand)]
-        self.told = ConditionCache(told, block.look)
+        self.condition = ConditionCache(maps, block.look)
 
     def next_row(self) -> None:
-        self.told.next_row()
+        self.condition.next_row()
         for layer in self.layers:
             layer.next_row()
 
-    def __call__(self, x: torch.Tensor, start: int, part: Part) -> torch.Tensor:
+    def __call__(self, x: torch.Tensor, start: int, group: ChannelGroup) -> torch.Tensor:
         reduce, look, expand = self.layers
-        y = look(F.relu(reduce(F.relu(x), start, part)), start, part)
-        y = self.told.add(y, start, part)
-        return x + expand(F.relu(y), start, part)
+        y = look(F.relu(reduce(F.relu(x), start, group)), start, group)
+        y = self.condition.add(y, start, group)
+        return x + expand(F.relu(y), start, group)
 
 
 @register("pixelcnn", AutoregressiveConfig, kind="autoregressive")
 class PixelCNN(Autoregressive):
-    """An Autoregressive model of PixelCNNBlocks."""
+    """The autoregressive model of PixelCNNBlocks."""
 
     block = PixelCNNBlock

@@ -1,4 +1,4 @@
-"""The table of models: register, create_model, list_models, model_kind, model_config."""
+"""The registry of models: `register` adds one, `create_model` builds one by its name."""
 
 from collections.abc import Callable
 from dataclasses import asdict, fields
@@ -9,13 +9,17 @@ from torch import nn
 from ..errors import PixelRNNError, nearest
 
 Model = TypeVar("Model", bound=type[nn.Module])
-_MODELS: dict[str, tuple[type[nn.Module], Any, str]] = {}
+_MODELS: dict[str, tuple[type[nn.Module], Any, str]] = {}  # by name: class, config class, kind
 
 
 def register(name: str, config: Any, kind: str = "completion") -> Callable[[Model], Model]:
-    """Class decorator: `name` is built by the class from one argument, an instance of the frozen dataclass `config`.
+    """Class decorator that registers a model under a name.
 
-    kind: "completion", from a picture to a Prediction, or "autoregressive", with log_prob and sample.
+    Args:
+        name: The name for `create_model`.
+        config: A frozen dataclass; the model is built from one argument, an instance of it.
+        kind: "completion" for a model from an image to a `Prediction`, or "autoregressive" for one with `log_prob` and
+            `sample`.
     """
 
     def add(model: Model) -> Model:
@@ -26,19 +30,27 @@ def register(name: str, config: Any, kind: str = "completion") -> Callable[[Mode
 
 
 def list_models(kind: str | None = None) -> list[str]:
-    """Names that create_model knows, of one kind or of both."""
+    """Return the names of the registered models, of one kind or of both."""
     return sorted(name for name, (_, _, own) in _MODELS.items() if kind in (None, own))
 
 
 def model_kind(model: nn.Module) -> str:
-    """ "completion" or "autoregressive": the kind of a model from create_model."""
+    """Return the kind of a model from `create_model`: "completion" or "autoregressive"."""
     return _MODELS[str(model.name)][2]
 
 
 def create_model(name: str, **options: Any) -> nn.Module:
-    """Build a model with fresh weights; `options` are fields of its config. The config is kept as `model.config`.
+    """Build a model with fresh weights.
 
-    Raises PixelRNNError for an unknown name or option, naming the nearest.
+    Args:
+        name: A registered name; see `list_models`.
+        **options: Fields of the model's config.
+
+    Returns:
+        The model, with its config as `model.config` and its name as `model.name`.
+
+    Raises:
+        PixelRNNError: The name or an option is unknown; the message suggests the nearest one.
     """
     if name not in _MODELS:
         raise PixelRNNError(f"no model {name!r}{nearest(name, list_models())} There are: {', '.join(list_models())}.")
@@ -55,6 +67,6 @@ def create_model(name: str, **options: Any) -> nn.Module:
 
 
 def model_config(model: nn.Module) -> dict[str, Any]:
-    """The options that a model from create_model was built with, and the defaults."""
+    """Return all options of a model from `create_model`, defaults included."""
     config: Any = model.config
     return asdict(config)

@@ -1,7 +1,7 @@
-"""Row LSTM (van den Oord et al. 2016, section 3.1): an LSTM goes down the rows, its state a whole row, convolved by 3 x 1.
+"""Row LSTM (van den Oord et al. 2016, section 3.1): an LSTM scans the rows downwards, with a 3 x 1 convolution of its state.
 
-So a pixel knows a triangle above it. The block is the paper's figure 5, right. Departure: the condition, where there is one, is
-added to the gates. (The paper's 3 x 1 is along the row, here (1, 3): height, width.)
+A pixel depends on a triangle above it. The block is the paper's figure 5, right. The paper's 3 x 1 lies along the row; here it
+is (1, 3) for height and width. Departure: the condition, if there is one, is added to the gates.
 """
 
 import torch
@@ -9,29 +9,34 @@ from torch import nn
 from torch.nn import functional as F
 
 from .autoregressive import Autoregressive, AutoregressiveConfig
-from .masked import ConditionCache, ConvCache, MaskedConv2d, Part, group_bounds
+from .masked import ChannelGroup, ConditionCache, ConvCache, MaskedConv2d, group_bounds
 from .registry import register
 
 
 def lstm(gates: torch.Tensor, cell: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """One LSTM step (paper, equation 3): output, forget, input and content gates before their functions (..., 4 h) and the cell
-    (..., h) to the new state and cell.
+    """Compute one LSTM step (equation 3 of the paper).
+
+    Args:
+        gates: Output, forget, input and content gates (..., 4 h) before their sigmoid and tanh.
+        cell: Cell (..., h) before this step.
+
+    Returns:
+        The state and the cell (..., h) after this step.
     """
-    output, forget, enter = torch.sigmoid(gates[..., : 3 * cell.shape[-1]]).chunk(3, dim=-1)
-    cell = forget * cell + enter * torch.tanh(gates[..., 3 * cell.shape[-1] :])
-    return output * torch.tanh(cell), cell
+    output_gate, forget_gate, input_gate = torch.sigmoid(gates[..., : 3 * cell.shape[-1]]).chunk(3, dim=-1)
+    cell = forget_gate * cell + input_gate * torch.tanh(gates[..., 3 * cell.shape[-1] :])
+    return output_gate * torch.tanh(cell), cell
 
 
 class RowLSTMBlock(nn.Module):
-    """Input-to-state convolution with mask B, state-to-state over the row above, 1 x 1 to 2 h features, added to the input."""
+    """Input-to-state convolution with mask B, state-to-state from the row above, 1 x 1 to 2 h features, added to the input."""
 
     def __init__(self, config: AutoregressiveConfig) -> None:
         super().__init__()
         self.hidden, channels = config.features, config.channels
         self.input_to_state = MaskedConv2d("B", 2 * self.hidden, self.hidden, (1, 3), channels, repeats=4)
-        self.state_to_state = nn.Linear(
-            3 * self.hidden, 4 * self.hidden, bias=False
-        )  # of the states left, straight and right above
+        # from the states above: left, straight, right
+        self.state_to_state = nn.Linear(3 * self.hidden, 4 * self.hidden, bias=False)
         self.expand = MaskedConv2d("B", self.hidden, 2 * self.hidden, channels=channels)
         self.condition = nn.Conv2d(config.encoder_features, 4 * self.hidden, 1) if config.encoder_features else None
 
@@ -43,50 +48,54 @@ class RowLSTMBlock(nn.Module):
         cell = rows.new_zeros(*rows.shape[1:3], self.hidden)
         state, states = cell, []
         for number, row in enumerate(rows):
-            state, cell = lstm(row + self.carried(state) if number else row, cell)
+            state, cell = lstm(row + self.gates_from_above(state) if number else row, cell)
             states.append(state)
         return x + self.expand(torch.stack(states).permute(1, 3, 0, 2))
 
-    def carried(self, state: torch.Tensor) -> torch.Tensor:
-        """What the states (B, W, h) of one row tell the gates (B, W, 4 h) of the next."""
+    def gates_from_above(self, state: torch.Tensor) -> torch.Tensor:
+        """Map the states (B, W, h) of one row to their part (B, W, 4 h) of the next row's gates."""
         wide = F.pad(state, (0, 0, 1, 1))
-        moved: torch.Tensor = self.state_to_state(torch.cat([wide[:, :-2], state, wide[:, 2:]], dim=2))
-        return moved
+        gates: torch.Tensor = self.state_to_state(torch.cat([wide[:, :-2], state, wide[:, 2:]], dim=2))
+        return gates
 
     def incremental(self, condition: torch.Tensor | None, batch: int, width: int) -> "IncrementalRowLSTMBlock":
-        told = None if self.condition is None or condition is None else self.condition(condition)
-        return IncrementalRowLSTMBlock(self, told, batch, width)
+        maps = None if self.condition is None or condition is None else self.condition(condition)
+        return IncrementalRowLSTMBlock(self, maps, batch, width)
 
 
 class IncrementalRowLSTMBlock:
-    """A RowLSTMBlock position by position; see IncrementalBlock. What the row above says of all columns is computed at once."""
+    """A RowLSTMBlock evaluated position by position; see IncrementalBlock.
 
-    def __init__(self, block: RowLSTMBlock, told: torch.Tensor | None, batch: int, width: int) -> None:
-        self.block, self.told = block, ConditionCache(told, block.input_to_state)
+    The gates' part from the row above is computed for all columns at once.
+    """
+
+    def __init__(self, block: RowLSTMBlock, maps: torch.Tensor | None, batch: int, width: int) -> None:
+        self.block, self.condition = block, ConditionCache(maps, block.input_to_state)
         self.input_to_state, self.expand = ConvCache(block.input_to_state, batch, width), ConvCache(block.expand, batch, width)
         # states and cells of this row, cells of the row above
         self.state, self.cell, self.above = block.state_to_state.weight.new_zeros(3, batch, width, block.hidden)
-        self.carried = self.state.new_zeros(batch, width, 4, block.hidden)
-        self.parts = [slice(*bounds) for bounds in group_bounds(block.hidden, block.input_to_state.channels)]
+        self.from_above = self.state.new_zeros(batch, width, 4, block.hidden)
+        self.groups = [slice(*bounds) for bounds in group_bounds(block.hidden, block.input_to_state.channels)]
 
     def next_row(self) -> None:
-        self.told.next_row()
+        self.condition.next_row()
         self.input_to_state.next_row()
         self.expand.next_row()
-        self.carried = self.block.carried(self.state).unflatten(2, (4, -1))
+        self.from_above = self.block.gates_from_above(self.state).unflatten(2, (4, -1))
         self.above, self.cell = self.cell, torch.zeros_like(self.cell)
         self.state = torch.zeros_like(self.state)
 
-    def __call__(self, x: torch.Tensor, start: int, part: Part) -> torch.Tensor:
-        here, features = slice(start, start + x.shape[1]), self.parts[part] if isinstance(part, int) else part
-        gates = self.told.add(self.input_to_state(x, start, part), start, part) + self.carried[:, here, :, features].flatten(2)
-        state, cell = lstm(gates, self.above[:, here, features])
-        self.state[:, here, features], self.cell[:, here, features] = state, cell
-        return x + self.expand(state, start, part)
+    def __call__(self, x: torch.Tensor, start: int, group: ChannelGroup) -> torch.Tensor:
+        columns, features = slice(start, start + x.shape[1]), self.groups[group] if isinstance(group, int) else group
+        gates = self.condition.add(self.input_to_state(x, start, group), start, group)
+        gates = gates + self.from_above[:, columns, :, features].flatten(2)
+        state, cell = lstm(gates, self.above[:, columns, features])
+        self.state[:, columns, features], self.cell[:, columns, features] = state, cell
+        return x + self.expand(state, start, group)
 
 
 @register("row_lstm", AutoregressiveConfig, kind="autoregressive")
 class RowLSTM(Autoregressive):
-    """An Autoregressive model of RowLSTMBlocks."""
+    """The autoregressive model of RowLSTMBlocks."""
 
     block = RowLSTMBlock

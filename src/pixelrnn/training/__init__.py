@@ -1,4 +1,9 @@
-"""Training on Lightning: recipes, modules that minimise their losses, callbacks that keep the history, and `train`."""
+"""Training on Lightning.
+
+A recipe (recipe.py) decides the task (tasks.py): the module that trains (modules.py, adversarial.py, likelihood.py) and its
+losses (losses.py). `train` (run.py) makes the datasets (datasets.py), fits the module with its callbacks (callbacks.py), and
+writes the weights.
+"""
 
 from .callbacks import DivergedError, one_cycle, running_average
 from .datasets import make_datasets

@@ -1,4 +1,4 @@
-"""What goes on beside the steps: the learning rate's course, and the history of a run in figures and pictures."""
+"""Callbacks: the learning rate's schedule, when to validate, when to stop, and a run's history in figures and images."""
 
 import csv
 from math import cos, pi
@@ -22,12 +22,12 @@ from .modules import CompletionModule
 from .recipe import Recipe
 
 mpl.use("Agg")
-SHOWN = (1, 5, 10, 20)  # validations, beside each other in pictures/over_epochs.jpg
+SHOWN = (1, 5, 10, 20)  # the validations in pictures/over_epochs.jpg
 NEVER = 2**62  # an epoch that no run reaches
 
 
 class LearningRate(Callback):
-    """Sets the rate by the share of the run that is over, in steps or in time, whichever the recipe counts."""
+    """Sets the learning rate by the run's progress, in time if the recipe has a budget of minutes, else in steps."""
 
     def __init__(self, recipe: Recipe, timer: Timer | None) -> None:
         self.recipe, self.timer = recipe, timer
@@ -36,36 +36,53 @@ class LearningRate(Callback):
         if self.recipe.schedule == "constant":
             return
         if self.timer is not None and self.recipe.minutes:
-            over = trainer.strategy.broadcast(self.timer.time_elapsed() / (60 * self.recipe.minutes))  # one clock for all
+            progress = trainer.strategy.broadcast(self.timer.time_elapsed() / (60 * self.recipe.minutes))  # one clock for all
         else:
-            over = trainer.global_step / trainer.estimated_stepping_batches
+            progress = trainer.global_step / trainer.estimated_stepping_batches
         for group in trainer.optimizers[0].param_groups:
-            group["lr"] = group["peak"] * one_cycle(min(over, 1.0))
+            group["lr"] = group["peak"] * one_cycle(min(progress, 1.0))
 
 
 def running_average(average: torch.Tensor, new: torch.Tensor, count: torch.Tensor | int, decay: float) -> torch.Tensor:
-    """Exponential moving average after `count` values; its decay grows to `decay`: untrained weights are soon forgotten."""
+    """Update an exponential moving average of weights.
+
+    Args:
+        average: The average of the values so far.
+        new: The next value.
+        count: Number of values so far. The decay grows with it, so that the average soon forgets untrained weights.
+        decay: The largest decay.
+
+    Returns:
+        The new average.
+    """
     return average.lerp(new, 1 - min(decay, (1 + float(count)) / (10 + float(count))))
 
 
-def one_cycle(over: float) -> float:
-    """Share of the peak rate when `over` in [0, 1] of the run is over: from 0.04 up to 1 at a tenth, down a cosine to 0.01."""
-    if over < 0.1:
-        return 0.04 + 0.96 * over / 0.1
-    return 0.01 + 0.99 * (1 + cos(pi * (over - 0.1) / 0.9)) / 2
+def one_cycle(progress: float) -> float:
+    """Compute the one-cycle schedule: up linearly from 0.04 to 1 over a tenth of the run, then down a cosine to 0.01.
+
+    Args:
+        progress: The share of the run that is done, in [0, 1].
+
+    Returns:
+        The learning rate as a share of its peak.
+    """
+    if progress < 0.1:
+        return 0.04 + 0.96 * progress / 0.1
+    return 0.01 + 0.99 * (1 + cos(pi * (progress - 0.1) / 0.9)) / 2
 
 
 class DivergedError(PixelRNNError):
-    """A run whose loss or weights are not finite any more."""
+    """The loss of a run is no longer finite."""
 
     exit_code = 1
 
 
 class StopNotFinite(Callback):
-    """Ends the run before a step that would spoil the weights, and where the loss of validation is not finite."""
+    """Stops the run before a step that would make weights not finite, and if the validation loss is not finite."""
 
     def on_before_optimizer_step(self, trainer: L.Trainer, module: L.LightningModule, optimizer: torch.optim.Optimizer) -> None:
-        # a loss that is not finite has such gradients; those of all processes are averaged by now, so that all of them stop
+        # a loss that is not finite has gradients that are not; they are averaged over all processes by now, so all of them stop
         gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
         if not torch.isfinite(torch.nn.utils.get_total_norm(gradients)):
             self._stop(trainer)
@@ -75,16 +92,21 @@ class StopNotFinite(Callback):
             self._stop(trainer)
 
     def _stop(self, trainer: L.Trainer) -> None:
-        for saver in trainer.checkpoint_callbacks:
-            if isinstance(saver, ModelCheckpoint):
-                saver.save_on_exception = False  # the last checkpoint stays what it is
+        for callback in trainer.checkpoint_callbacks:
+            if isinstance(callback, ModelCheckpoint):
+                callback.save_on_exception = False  # keep the last good checkpoint
         rate = trainer.optimizers[0].param_groups[0]["lr"]
-        raise DivergedError(f"step {trainer.global_step + 1}: the loss is not finite any more, at learning rate {rate:.3g}.")
+        raise DivergedError(f"step {trainer.global_step + 1}: the loss is no longer finite, at learning rate {rate:.3g}.")
 
 
 class ValidationPace(Callback):
-    """Validates at the end of an epoch only where so many minutes have passed since the last time, and at the end of the run:
-    epochs of a few pictures last seconds.
+    """Validates after an epoch only if some minutes have passed since the last validation, and at the end of the run.
+
+    With few images, an epoch lasts seconds, and validating after each would take most of the time.
+
+    Args:
+        minutes: The least time between two validations; 0 validates after every epoch.
+        timer: The timer of the run.
     """
 
     def __init__(self, minutes: float, timer: Timer) -> None:
@@ -108,8 +130,9 @@ class ValidationPace(Callback):
 
 
 class StreamPlace(Callback):
-    """Keeps in each checkpoint how far a stream was read, and goes on there: Lightning itself does so for a run that was
-    stopped within an epoch alone.
+    """Keeps in each checkpoint how far a stream was read, and resumes there.
+
+    Lightning does so only for a run that was stopped within an epoch.
     """
 
     def __init__(self, batches: EndlessBatches) -> None:
@@ -123,7 +146,13 @@ class StreamPlace(Callback):
 
 
 class History(Callback):
-    """Writes, after each validation, a row of metrics.csv, the loss curve and a grid of validation pictures; prints the row."""
+    """Writes a row of metrics.csv, the loss curve and a grid of images after each validation, and prints the row.
+
+    Args:
+        folder: The folder for results.
+        console: Where the rows are printed.
+        timer: The timer of the run.
+    """
 
     def __init__(self, folder: Path, console: Console, timer: Timer) -> None:
         self.folder, self.console, self.timer = folder, console, timer
@@ -140,14 +169,17 @@ class History(Callback):
         self.validated = not trainer.sanity_checking
         if not (self.validated and trainer.is_global_zero and isinstance(module, CompletionModule)):
             return
-        if module.first_pictures is None:
-            return
-        count, _, _, height, width = module.first_pictures.shape
-        grid = to_uint8(module.first_pictures.permute(2, 1, 3, 0, 4).reshape(3, 3 * height, count * width).numpy())
-        pictures, epochs = self.folder / "pictures", [*(int(row["epoch"]) for row in self.rows), trainer.current_epoch + 1]
+        if module.first_images is not None:
+            self._write_images(module.first_images, trainer.current_epoch + 1)
+
+    def _write_images(self, images: torch.Tensor, epoch: int) -> None:
+        """Write (N, 3, 3, H, W), occluded, completed and original, as a grid, and the completed ones over epochs."""
+        count, _, _, height, width = images.shape
+        grid = to_uint8(images.permute(2, 1, 3, 0, 4).reshape(3, 3 * height, count * width).numpy())
+        pictures, epochs = self.folder / "pictures", [*(int(row["epoch"]) for row in self.rows), epoch]
         write_image(pictures / f"epoch_{epochs[-1]:03d}.jpg", grid)
         if len(epochs) in SHOWN:
-            # read back, so that a resumed run shows the epochs before it was stopped
+            # read back from the files, so that a resumed run includes the epochs before it was stopped
             files = [pictures / f"epoch_{epochs[shown - 1]:03d}.jpg" for shown in SHOWN if shown <= len(epochs)]
             completed = [read_image(file)[height : 2 * height] for file in files if file.exists()]
             write_image(pictures / "over_epochs.jpg", np.concatenate([grid[:height], *completed, grid[2 * height :]]))

@@ -1,4 +1,4 @@
-"""Training of the autoregressive models: what is missing becomes as likely as can be."""
+"""Training of the autoregressive models by maximum likelihood of the missing pixels."""
 
 from typing import Any
 
@@ -9,21 +9,22 @@ from .modules import RecipeModule
 
 
 class LikelihoodModule(RecipeModule):
-    """An autoregressive model under one recipe; the loss is nats per missing pixel, over all pictures of a batch together."""
+    """An autoregressive model under one recipe; the loss is nats per missing pixel over the joint batch."""
 
     def _nats(self, batch: dict[str, Any]) -> tuple[torch.Tensor, torch.Tensor]:
-        """Minus the log-likelihood of each picture's missing pixels (B,), and how many those are (B,)."""
+        """Negative log-likelihood of each image's missing pixels (B,), and their number (B,)."""
         mask = batch["mask"]
         with torch.autocast(self.device.type, enabled=False):
-            return -self.model.log_prob(batch["target"], mask, batch.get("guess")), mask.sum(dim=(1, 2, 3))  # type: ignore[operator]
+            nats = -self.model.log_prob(batch["target"], mask, batch.get("guess"))  # type: ignore[operator]
+            return nats, mask.sum(dim=(1, 2, 3))
 
     def training_step(self, batch: dict[str, Any], index: int) -> torch.Tensor:
-        nats, missing = self._nats(batch)
-        loss = nats.sum() / joint(missing.sum()).clamp_min(1)
+        nats, count = self._nats(batch)
+        loss = nats.sum() / joint(count.sum()).clamp_min(1)
         self.log("train_loss", loss, on_epoch=True, on_step=False, prog_bar=True, batch_size=len(nats), sync_dist=True)
         return loss
 
     def validation_step(self, batch: dict[str, Any], index: int) -> None:
-        nats, missing = self._nats(batch)
-        self.log("val_loss", nats.sum() / missing.sum().clamp_min(1), batch_size=int(missing.sum()), sync_dist=True)
-        self.log("nats", nats.mean(), batch_size=len(nats), sync_dist=True)  # per picture
+        nats, count = self._nats(batch)
+        self.log("val_loss", nats.sum() / count.sum().clamp_min(1), batch_size=int(count.sum()), sync_dist=True)
+        self.log("nats", nats.mean(), batch_size=len(nats), sync_dist=True)  # per image

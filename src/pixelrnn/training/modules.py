@@ -1,4 +1,4 @@
-"""Lightning modules: what one step of training and one of validation do."""
+"""Lightning modules: one step of training, and one of validation."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,16 +10,16 @@ from torch.nn import functional as F
 
 from ..evaluation.metrics import psnr, split_error, ssim
 from ..models import CompletionModel, Prediction, model_config
-from .losses import combined_loss, deviation_loss, hole_l1_loss, hole_rmse_loss, hole_ssim_loss, mask_loss
+from .losses import combined_loss, hole_l1_loss, hole_rmse_loss, hole_ssim_loss, mask_loss, std_loss
 from .recipe import Recipe, recipe_values
 
 HOLE_LOSSES = {"hole_l1": hole_l1_loss, "hole_rmse": hole_rmse_loss}
 
 
 class RecipeModule(L.LightningModule):
-    """One model under one recipe: its optimiser, its config in checkpoints, other occlusions at each epoch."""
+    """One model under one recipe: the optimiser, the recipe in checkpoints, new occlusions at each epoch."""
 
-    data: Sequence[str] = ()  # the folders it learns from, as they were named
+    data: Sequence[str] = ()  # the folders of the training data, as they were named
 
     def __init__(self, model: nn.Module, recipe: Recipe) -> None:
         super().__init__()
@@ -27,9 +27,9 @@ class RecipeModule(L.LightningModule):
 
     def on_train_epoch_start(self) -> None:
         dataset = self.trainer.train_dataloader.dataset  # type: ignore[union-attr]
-        for part in getattr(dataset, "datasets", [dataset]):
-            if hasattr(part, "set_epoch"):
-                part.set_epoch(self.current_epoch)
+        for source in getattr(dataset, "datasets", [dataset]):
+            if hasattr(source, "set_epoch"):
+                source.set_epoch(self.current_epoch)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["recipe"] = recipe_values(self.recipe, model_config(self.model))
@@ -39,7 +39,8 @@ class RecipeModule(L.LightningModule):
         rate, decay, betas = self.recipe.learning_rate, self.recipe.weight_decay, (0.9, self.recipe.beta2)
         if not decay:
             return torch.optim.Adam([{"params": list(self.parameters()), "peak": rate}], lr=rate, betas=betas)
-        kernels, others = ([p for p in self.parameters() if (p.ndim > 1) == wide] for wide in (True, False))
+        kernels = [p for p in self.parameters() if p.ndim > 1]
+        others = [p for p in self.parameters() if p.ndim <= 1]
         groups = [
             {"params": kernels, "weight_decay": decay, "peak": rate},
             {"params": others, "weight_decay": 0.0, "peak": rate},
@@ -58,10 +59,11 @@ class CompletionModule(RecipeModule):
             model.requires_grad_(False)
             for module in model.fine_grids():
                 module.requires_grad_(True)
-        self.first_pictures: torch.Tensor | None = None  # (N, 3, 3, H, W) of the last validation: occluded, completed, original
+        # some images of the last validation (N, 3, 3, H, W): occluded, completed, original
+        self.first_images: torch.Tensor | None = None
 
     def loss(self, prediction: Prediction, batch: dict[str, Any]) -> torch.Tensor:
-        """The recipe's loss of the picture, and those of the occlusion and the deviation where the model gives them."""
+        """Compute the recipe's loss of the image, plus those of the mask and the std if the model predicts them."""
         with torch.autocast(self.device.type, enabled=False):
             return self._loss(Prediction(*_floats(prediction)), batch)
 
@@ -79,7 +81,7 @@ class CompletionModule(RecipeModule):
         if prediction.mask_logits is not None:
             loss = loss + 0.1 * mask_loss(prediction.mask_logits, mask)
         if prediction.log_std is not None:
-            loss = loss + 0.1 * deviation_loss(prediction.log_std, prediction.image, target, mask)
+            loss = loss + 0.1 * std_loss(prediction.log_std, prediction.image, target, mask)
         return loss
 
     def training_step(self, batch: dict[str, Any], index: int) -> torch.Tensor:
@@ -95,18 +97,24 @@ class CompletionModule(RecipeModule):
         return loss
 
     def training_loss(self, prediction: Prediction, batch: dict[str, Any]) -> torch.Tensor:
-        """What a step minimises."""
+        """Compute what a step minimises, a scalar."""
         return self.loss(prediction, batch)
 
     def guide(self, target: torch.Tensor) -> tuple[torch.Tensor | None, torch.Tensor | None]:
-        """The truth (B, 3, H, W) reduced to an eighth to a half of its side, with noise, and which pictures get it, bool (B,);
-        nothing where the recipe has no guide.
+        """Draw guides for training: the target reduced to between an eighth and a half of its side, with noise.
+
+        Args:
+            target: (B, 3, H, W).
+
+        Returns:
+            The guides (B, 3, h, h), and which images of the batch get them, bool (B,); None and None if the recipe has no
+            guides.
         """
         if not self.recipe.guide_prob:
             return None, None
         generator = torch.Generator().manual_seed(self.recipe.seed + self.global_step)
         rank, world = self.trainer.global_rank, self.trainer.world_size
-        count = world * len(target)  # drawn for the joint batch, of which each process has every world-th
+        count = world * len(target)  # drawn for the joint batch, of which each process has every `world`-th image
         guided = torch.rand(count, generator=generator)[rank::world] < self.recipe.guide_prob
         side = max(1, round(min(target.shape[-2:]) * 2 ** (-1 - 2 * float(torch.rand((), generator=generator)))))
         coarse = F.adaptive_avg_pool2d(target, side)
@@ -122,13 +130,13 @@ class CompletionModule(RecipeModule):
         with torch.autocast(self.device.type, enabled=False):
             self._score(Prediction(*_floats(prediction)), batch)
         if index == 0:
-            self.first_pictures = torch.stack([image, prediction.image, target], dim=1)[:8].float().cpu()
+            self.first_images = torch.stack([image, prediction.image, target], dim=1)[:8].float().cpu()
 
     def _score(self, prediction: Prediction, batch: dict[str, Any]) -> None:
         """Log the figures of one batch of validation."""
         target, mask = batch["target"], batch["mask"]
         pasted = torch.where(mask > 0, prediction.image, target)
-        structure, texture = split_error(255 * (pasted - target), mask)  # in grey levels
+        structure, texture = split_error(255 * (pasted - target), mask)  # in grey levels of 8 bits
         figures = {
             "val_loss": self.loss(prediction, batch),
             "hole_psnr": psnr(pasted, target, mask).nanmean(),
@@ -139,17 +147,17 @@ class CompletionModule(RecipeModule):
             "texture_rmse": texture.nanmean(),
         }
         if prediction.mask_logits is not None:
-            seen, true = prediction.mask_logits > 0, mask > 0
-            union = (seen | true).sum(dim=(1, 2, 3)).clamp_min(1)
-            figures["mask_iou"] = ((seen & true).sum(dim=(1, 2, 3)) / union).mean()
+            detected, true = prediction.mask_logits > 0, mask > 0
+            union = (detected | true).sum(dim=(1, 2, 3)).clamp_min(1)
+            figures["mask_iou"] = ((detected & true).sum(dim=(1, 2, 3)) / union).mean()
         self.log_dict(figures, on_epoch=True, on_step=False, batch_size=len(target), sync_dist=True)
 
 
 def unclamped(prediction: Prediction) -> torch.Tensor:
-    """The image for losses, so that a pixel beyond [0, 1] feels the way back."""
+    """Return the image for losses, in which a pixel outside [0, 1] still gets a gradient."""
     return prediction.image if prediction.mean is None else prediction.mean
 
 
 def _floats(prediction: Prediction) -> list[Any]:
-    """Its parts in float32: differences of bf16 numbers are mostly rounding."""
-    return [part if part is None else part.float() for part in prediction]
+    """The fields in float32, because differences of bf16 numbers are mostly rounding errors."""
+    return [value if value is None else value.float() for value in prediction]

@@ -1,4 +1,4 @@
-"""The processes of one run, on one machine or several, as Lightning, torchrun or SLURM start them."""
+"""The processes of one run, on one or more machines, as Lightning, torchrun or SLURM start them."""
 
 import os
 from dataclasses import dataclass
@@ -11,18 +11,23 @@ from ..errors import PixelRNNError
 
 @dataclass(frozen=True)
 class Processes:
-    """How many there are, and which of them this is."""
+    """The number of processes, and the rank of this one."""
 
-    devices: int  # processes, one for each GPU, on each machine
+    devices: int  # processes on each machine, one for each GPU
     nodes: int  # machines
-    rank: int  # of this one, over all machines
-    restarted: bool  # by torchrun or SLURM, after the run had begun
+    rank: int  # of this process, over all machines
+    restarted: bool  # whether torchrun or SLURM restarted this process after the run had begun
 
     @classmethod
-    def found(cls, devices: int | None = None, nodes: int | None = None) -> "Processes":
-        """As asked for, or else as torchrun or SLURM say; one where nobody says.
+    def from_environment(cls, devices: int | None = None, nodes: int | None = None) -> "Processes":
+        """Read the number of processes and the rank from the environment variables of torchrun or SLURM.
 
-        Raises PixelRNNError where what was asked for is not what was started.
+        Args:
+            devices: Processes on each machine; by default what the environment says, or else 1.
+            nodes: Machines; by default what the environment says, or else 1.
+
+        Raises:
+            PixelRNNError: torchrun has started another number of processes than was asked for.
         """
         local = _number("LOCAL_WORLD_SIZE") or _number("SLURM_NTASKS_PER_NODE")
         world = _number("WORLD_SIZE") if "LOCAL_WORLD_SIZE" in os.environ else _number("SLURM_NTASKS")
@@ -31,7 +36,7 @@ class Processes:
                 if asked not in (None, started):
                     raise PixelRNNError(f"--{name} {asked}: torchrun has started {started}. Leave it out.")
         devices, nodes = devices or local or 1, nodes or (world // local if local and world else 1)
-        rank = _number("NODE_RANK") * devices + _number("LOCAL_RANK")  # of processes that Lightning starts
+        rank = _number("NODE_RANK") * devices + _number("LOCAL_RANK")  # for processes that Lightning starts
         if "RANK" in os.environ or _number("SLURM_NTASKS") > 1:
             rank = _number("RANK") or _number("SLURM_PROCID")
         restarted = bool(_number("TORCHELASTIC_RESTART_COUNT") or _number("SLURM_RESTART_COUNT"))
@@ -43,22 +48,26 @@ class Processes:
 
     @property
     def first(self) -> bool:
-        """Whether this is the one that writes files and speaks."""
+        """Whether this process writes the files and prints."""
         return self.rank == 0
 
     def share(self, batch_size: int) -> int:
-        """Of a joint batch for each process. Raises PixelRNNError where it cannot be shared evenly."""
+        """Return each process's part of a joint batch.
+
+        Raises:
+            PixelRNNError: The batch cannot be shared evenly.
+        """
         if batch_size % self.count:
             raise PixelRNNError(f"batch_size={batch_size}: cannot be shared by {self.count} processes. Give a multiple.")
         return batch_size // self.count
 
-    def strategy(self, partly: bool) -> Any:
-        """Lightning's. partly: whether a step may leave some weights without gradient."""
-        # buffers are equal as they are; and validation, where one process may have a batch more, must not wait for others
-        return "auto" if self.count == 1 else DDPStrategy(find_unused_parameters=partly, broadcast_buffers=False)
+    def strategy(self, unused_weights: bool) -> Any:
+        """Return Lightning's strategy; `unused_weights` says whether a step may leave some weights without gradient."""
+        # no broadcast: buffers never differ, and in validation one process may have a batch more than others, who would wait
+        return "auto" if self.count == 1 else DDPStrategy(find_unused_parameters=unused_weights, broadcast_buffers=False)
 
 
 def _number(name: str) -> int:
-    """An environment variable, 0 where it is not set or no number."""
+    """An environment variable as a number; 0 if it is not set or not a number."""
     text = os.environ.get(name, "")
     return int(text) if text.isdigit() else 0
