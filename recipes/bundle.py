@@ -38,7 +38,7 @@ SAMPLED = (
 
 def main(photographs: Path, out: Path, weights: list[Path], share: float) -> None:
     loaded = [checkpoint.load(file) for file in weights]
-    model, about = loaded[0].model, dict(loaded[-1].metadata)
+    model, metadata = loaded[0].model, dict(loaded[-1].metadata)
     samples = model_kind(model) == "autoregressive"
     metadata |= {"data": SAMPLED if samples else DATA, "card": "MODEL_CARD.md", "torch": torch.__version__}
     if samples:
