@@ -281,6 +281,7 @@ def test_known_pixels_come_back_byte_for_byte(mask: np.ndarray) -> None:
 
 
 @settings(max_examples=50)
+@example(np.array([[True, False, False]]), 4)  # at the border, where the region that has grown is cut off
 @given(MASKS, st.integers(0, 6))
 def test_dilate_matches_scipys_binary_dilation(mask: np.ndarray, pixels: int) -> None:
     expected = binary_dilation(mask, np.ones((3, 3)), iterations=pixels) if pixels else mask

@@ -70,7 +70,8 @@ def dilate(mask: np.ndarray, pixels: int) -> np.ndarray:
     for view in (dilated, dilated.T):
         reach = 0
         while reach < pixels:
-            step = min(2 * reach + 1, pixels - reach)  # a region that has grown by `reach` leaves no gap when it moves so far
+            # a region that has grown by `reach` leaves no gap when it moves so far, even if it is cut off at the border
+            step = min(reach + 1, pixels - reach)
             before = view.copy(order="K")  # not transposed: that takes longer than all the rest
             view[step:] |= before[:-step]
             view[:-step] |= before[step:]
