@@ -252,7 +252,7 @@ def test_an_occluded_picture_is_completed_and_can_be_downloaded(start: Start, st
     assert f"{100 * (mask == 255).mean():.3g}%" in shown.text()
 
 
-def test_what_was_found_is_tinted_and_the_views_show_before_after_and_doubt(start: Start, stub: type[Stub]) -> None:
+def test_the_views_show_the_detected_mask_the_completion_and_uncertainty(start: Start, stub: type[Stub]) -> None:
     shown = start("seeing.pth").upload(encode(OCCLUDED))
     pictures, name = shown.pictures, shown.result["name"]
     tint = pictures["found"][..., 1] > 0
@@ -296,7 +296,7 @@ def test_marks_are_completed_when_asked_for_and_what_was_found_stays(start: Star
     assert stub.runs == 2
 
 
-def test_marks_survive_a_rerun_and_other_weights_but_not_another_photograph(start: Start, stub: type[Stub]) -> None:
+def test_marks_survive_a_rerun_and_new_weights_but_not_a_new_photograph(start: Start, stub: type[Stub]) -> None:
     shown = start("seeing.pth", "other one.pth").upload(encode(OCCLUDED)).mark(BOX).run()
     assert shown.told["doc"]["steps"][0]["marks"] == [BOX]
     shown.complete().choose_weights("other one.pth")
@@ -309,7 +309,7 @@ def test_marks_survive_a_rerun_and_other_weights_but_not_another_photograph(star
     assert "found to be covered" in shown.text()
 
 
-def test_a_result_that_is_kept_is_gone_on_from_and_all_else_stays_the_first_photograph(start: Start, stub: type[Stub]) -> None:
+def test_keeping_a_result_lets_the_next_fill_start_from_it(start: Start, stub: type[Stub]) -> None:
     shown = start("seeing.pth").upload(encode(OCCLUDED))
     found = shown.archive()["room_mask.png"] == 255
     shown.keep()
@@ -463,7 +463,7 @@ def test_the_completion_is_not_repeated_until_its_input_changes(start: Start, st
     assert "found to be covered" in shown.text()  # another picture does not
 
 
-def test_samples_are_offered_with_their_likelihoods_where_the_network_draws_samples(
+def test_samples_and_likelihoods_are_offered_if_the_network_can_sample(
     start: Start, stub: type[Stub], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(completion.Completer, "can_sample", False)
@@ -509,7 +509,7 @@ def test_many_files_are_completed_and_one_that_is_broken_stops_none(start: Start
     assert stub.runs == 3
 
 
-def test_weights_of_training_are_offered_before_named_ones_and_named_ones_chosen(start: Start, stub: type[Stub]) -> None:
+def test_trained_weights_are_listed_before_the_named_ones(start: Start, stub: type[Stub]) -> None:
     trained = [
         "outputs/b/a/optimized_pixelrnn.pth",
         "outputs/a/optimized_pixelrnn.pth",
@@ -532,7 +532,7 @@ def test_bundled_weights_have_the_names_of_the_command(start: Start, stub: type[
     assert shown.told["weights"] == [[names[0], "expected"], [names[1], "sharp"], ["seeing.pth", "seeing.pth"]]
 
 
-def test_weights_that_cannot_see_say_who_found_the_occlusion_and_show_no_doubt(start: Start, stub: type[Stub]) -> None:
+def test_weights_without_a_detector_name_the_weights_that_found_the_mask(start: Start, stub: type[Stub]) -> None:
     shown = start("plain.pth").upload(encode(OCCLUDED))
     assert f"These weights cannot find what is missing; the weights “{DEFAULT}” found it" in shown.text()
     assert not shown.result["doubt"]

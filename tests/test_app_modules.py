@@ -33,7 +33,7 @@ def js(chromium: Any) -> Any:
     page.close()
 
 
-def test_a_place_of_the_stage_and_of_the_photograph_are_each_others_inverse(js: Modules) -> None:
+def test_stage_and_photograph_coordinates_convert_back_and_forth(js: Modules) -> None:
     view = {"zoom": 3.5, "x": 1200, "y": 1700}
     for at in ([0, 0], [250, 200], [499, 3]):
         there = js("view", "toStage(view, photo, stage, toPhoto(view, photo, stage, at))", view=view, at=at)
@@ -69,7 +69,7 @@ def test_a_view_stays_inside_the_photograph_and_within_its_zoom(js: Modules) -> 
 DOT = {"tool": "brush", "radius": 4, "points": [1, 2]}
 
 
-def test_undo_and_redo_reach_over_steps_and_the_same_marks_have_the_same_key(js: Modules) -> None:
+def test_undo_and_redo_work_across_steps(js: Modules) -> None:
     told = js(
         "history",
         """(() => {

@@ -304,7 +304,7 @@ def test_the_row_lstm_is_the_papers_recurrence() -> None:
 
 
 @torch.no_grad()
-def test_the_diagonal_bilstm_is_the_papers_recurrence_the_right_one_shifted_down() -> None:
+def test_the_diagonal_bilstm_matches_the_recurrence_of_the_paper() -> None:
     block, x = block_of(DiagonalBlock), torch.randn(1, 14, 4, 5, dtype=torch.float64)
     both = np.zeros((4, 5, 7))
     for side, order in enumerate((range(5), range(4, -1, -1))):

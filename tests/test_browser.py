@@ -88,7 +88,7 @@ def test_box_clear_and_detect_again_do_what_they_say(visit: Open, occluded: list
     assert np.array_equal(me.tint(), found)
 
 
-def test_strokes_survive_a_rerun_and_a_new_photograph_does_not_inherit_them(visit: Open, occluded: list[np.ndarray]) -> None:
+def test_strokes_survive_a_rerun_but_not_a_new_photograph(visit: Open, occluded: list[np.ndarray]) -> None:
     me = visit()
     me.upload(("room.png", encode(occluded[0])))
     me.wait_for_completion()

@@ -139,7 +139,7 @@ def test_the_wheel_zooms_to_the_cursor_and_the_part_becomes_crisp(visit: Open, r
     assert me.page.get_by_role("button", name="Undo", exact=True).is_disabled()  # two clicks that fit are no marks
 
 
-def test_space_and_the_middle_button_pan_and_strokes_land_where_the_brush_is(visit: Open, rooms: list[np.ndarray]) -> None:
+def test_the_space_key_and_the_middle_mouse_button_pan_the_photograph(visit: Open, rooms: list[np.ndarray]) -> None:
     me = visit()
     me.upload(("room.png", encode(rooms[1])))
     me.wait_until("empty")

@@ -59,7 +59,7 @@ def test_the_black_square_is_found_without_a_mask_and_only_that_changes(complete
         np.testing.assert_array_equal(result.image[~result.mask], occluded[~result.mask])
 
 
-def test_the_fill_beats_the_mean_of_the_known_pixels_by_far_and_keeps_up_with_telea(completer, cases):
+def test_the_completion_beats_the_mean_fill_and_keeps_up_with_telea(completer, cases):
     def mean_psnr(method):
         results = [method(occluded, mask) for occluded, mask, _ in cases]
         images = [getattr(result, "image", result) for result in results]
@@ -72,7 +72,7 @@ def test_the_fill_beats_the_mean_of_the_known_pixels_by_far_and_keeps_up_with_te
     assert ours > mean_psnr(classical("telea")) - 0.5
 
 
-def test_the_sharp_weights_come_nearer_to_the_truths_gradient_energy_than_the_expected_ones(cases):
+def test_the_sharp_weights_are_nearer_to_the_gradient_energy_of_the_truth(cases):
     def ratio(weights):
         completer = Completer.from_pretrained(weights)
         scores = [score_case(completer(occluded, mask).image, occluded, room, mask) for occluded, mask, room in cases]

@@ -13,7 +13,7 @@ def drawn(count: int, seed: int = 0, scale: float = 1) -> Pixels:
     return Pixels(deviation * np.float32(scale), np.abs(rng.normal(0, 1, (count, 3)) * deviation[:, None]).astype(np.float32))
 
 
-def test_honest_deviations_cover_68_percent_in_every_fifth_and_a_constant_does_not() -> None:
+def test_a_calibrated_std_covers_68_percent_of_the_errors_in_every_fifth() -> None:
     samples = [drawn(20_000), drawn(20_000, 1)]
     honest, constant = calibrate(samples), calibrate(samples, constant=True)
     assert honest is not None

@@ -235,7 +235,7 @@ HEADERS = {
 
 
 @pytest.mark.parametrize("header", HEADERS)
-def test_a_header_that_does_not_describe_the_weights_is_refused_with_the_name_of_the_file(header: str, tmp_path: Path) -> None:
+def test_an_invalid_header_is_refused_with_the_name_of_the_checkpoint(header: str, tmp_path: Path) -> None:
     save_file({"a": torch.zeros(1)}, tmp_path / "odd.safetensors", metadata={"pixelrnn": HEADERS[header]})
     with pytest.raises(PixelRNNError, match=r"odd\.safetensors: "):
         checkpoint.load(tmp_path / "odd.safetensors")

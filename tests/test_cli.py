@@ -91,7 +91,7 @@ def test_a_bad_file_in_a_folder_is_reported_and_the_others_completed(place, pixe
     assert "photos/bad.jpg: not a picture" in errors
 
 
-def test_a_plain_state_dict_of_the_described_network_completes_and_is_named(place, pixelrnn):
+def test_a_plain_state_dict_of_the_baseline_completes_an_image(place, pixelrnn):
     checkpoint.save_plain(Path("optimized_pixelrnn.pth"), create_model("baseline"))
     code, said, _ = pixelrnn("complete", "photos/a.png", "--mask", "mask.png", "--weights", "optimized_pixelrnn.pth")
     assert code == 0
@@ -193,7 +193,7 @@ def test_clean_photographs_become_pairs_and_nothing_is_overwritten(place, pixelr
     assert "not empty" in errors
 
 
-def test_photographs_that_cannot_be_read_are_named_before_pairs_are_written(place, pixelrnn):
+def test_unreadable_photographs_are_named_before_pairs_are_written(place, pixelrnn):
     for number in range(5):
         Path(f"photos/z{number}.png").write_bytes(Path("photos/a.png").read_bytes()[:-40])
     code, _, errors = pixelrnn("occlude", "photos", "-o", "pairs")
@@ -209,7 +209,7 @@ def test_training_without_data_names_the_command_that_renders_some(place, pixelr
     assert "pixelrnn demo-data data/" in errors
 
 
-def test_evaluate_prints_methods_beside_each_other_and_writes_json_and_html(place, pixelrnn):
+def test_evaluate_prints_a_comparison_and_writes_json_and_html(place, pixelrnn):
     for part, source in (("input", "photos/a.png"), ("mask", "mask.png"), ("target", "photos/c.png")):
         Path(f"cases/one/{part}").mkdir(parents=True)
         shutil.copy(source, f"cases/one/{part}/1.png")

@@ -77,7 +77,7 @@ def test_ray_writes_the_bytes_of_one_process_and_goes_on_where_it_ended(place):
 
 
 @pytest.mark.slow
-def test_a_killed_worker_of_ray_and_a_file_that_kills_them_cost_no_other_file(place):
+def test_a_killed_ray_worker_costs_no_other_file(place):
     photos(120)
     running = Background("photos", "-o", "done", "--json", *RAY, environment=poison(place))
     until(lambda: written() >= 1)
@@ -93,7 +93,7 @@ def test_a_killed_worker_of_ray_and_a_file_that_kills_them_cost_no_other_file(pl
 
 
 @pytest.mark.slow
-def test_a_killed_run_on_ray_leaves_a_row_for_every_file_once_it_is_gone_on_with(place):
+def test_a_killed_ray_run_has_a_row_for_every_file_after_it_is_resumed(place):
     photos(120)
     running = Background("photos", "-o", "done", *RAY)
     until(lambda: written() >= 5)

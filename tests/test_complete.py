@@ -131,7 +131,7 @@ def test_json_is_one_line_a_picture_and_a_bad_file_gives_exit_code_1(place, comp
         assert one["seconds"] >= 0
 
 
-def test_a_picture_with_nothing_missing_comes_back_as_it_is_and_the_summary_says_so(place, complete, room):
+def test_an_image_with_nothing_missing_is_returned_unchanged(place, complete, room):
     code, said, _ = complete("a.png", "-o", "b.png", "--detect", "strict")
     assert code == 0
     assert said.startswith("b.png  (nothing painted over was found")
@@ -174,7 +174,7 @@ def test_a_mask_of_another_size_names_both(place, complete):
     assert f"the mask is 4 x 3, the picture {SIDE} x {SIDE}" in errors
 
 
-def test_masks_of_a_folder_are_found_by_relative_path_or_name_and_a_missing_one_is_named(place, complete, room):
+def test_masks_in_a_folder_are_found_by_relative_path_or_by_name(place, complete, room):
     for name in ("photos/inner", "masks/inner"):
         Path(name).mkdir(parents=True)
     other = np.roll(HOLE, 40, axis=1)
@@ -236,7 +236,7 @@ def test_sixteen_bits_are_reduced_to_eight_and_the_summary_says_so(place, comple
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp", ".tif"])
-def test_exif_and_colour_profile_are_kept_and_the_orientation_applied_and_reset(suffix, place, complete, room):
+def test_exif_and_colour_profile_are_kept_and_the_orientation_is_applied(suffix, place, complete, room):
     exif, profile = Image.Exif(), ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     exif[ExifTags.Base.Orientation], exif[ExifTags.Base.Make] = 6, "a camera"
     Image.fromarray(room).save("turned.png", exif=exif, icc_profile=profile)
@@ -298,7 +298,7 @@ def test_a_killed_run_leaves_whole_files_alone_and_is_gone_on_with(tmp_path, roo
     assert not [path for path in done.iterdir() if path.suffix != ".png" and not path.name.startswith(".")]
 
 
-def test_samples_are_files_of_their_own_the_most_likely_at_the_name_that_was_asked_for(place, complete, room):
+def test_each_sample_is_written_to_a_file_of_its_own(place, complete, room):
     code, said, _ = complete("a.png", "-o", "b.png", *GIVEN, "--samples", 3, "--seed", 2)
     assert code == 0
     assert said.count("log-likelihood") == 3

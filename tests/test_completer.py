@@ -71,7 +71,7 @@ if __name__ == "__main__":
 
 
 @pytest.mark.parametrize("way", ["fork", "spawn"])
-def test_a_completer_is_pickled_and_works_in_other_processes_and_after_a_fork(tmp_path, way):
+def test_a_completer_can_be_pickled_and_works_in_other_processes(tmp_path, way):
     (tmp_path / "elsewhere.py").write_text(ELSEWHERE)
     done = subprocess.run([sys.executable, tmp_path / "elsewhere.py", way], capture_output=True, text=True, timeout=200)
     assert (done.returncode, done.stdout) == (0, "equal\n"), done.stderr
@@ -113,7 +113,7 @@ class Sees(Grey):
         return self.logits
 
 
-def test_an_occlusion_of_one_exact_colour_is_found_to_the_pixel_and_no_more_is_filled(picture, hole):
+def test_an_occlusion_of_one_exact_colour_is_detected_to_the_pixel(picture, hole):
     occluded = np.where(hole[..., None], np.uint8(0), picture)
     result = Completer(Grey())(occluded)
     assert result.mask_source == "detected"
@@ -121,7 +121,7 @@ def test_an_occlusion_of_one_exact_colour_is_found_to_the_pixel_and_no_more_is_f
     np.testing.assert_array_equal(result.image[~result.mask], occluded[~result.mask])
 
 
-def test_a_network_that_reads_no_mask_sees_paint_as_it_is_and_black_where_a_mask_is_given(picture, hole):
+def test_a_given_mask_is_blacked_out_for_a_network_that_reads_no_mask(picture, hole):
     shown = []
 
     class Blind(Sees):
@@ -141,7 +141,7 @@ def test_an_occlusion_of_noise_is_grown_past_what_was_seen_of_it(picture, hole):
     np.testing.assert_array_equal(Completer(Sees(hole))(picture).mask, dilate(hole, 1))
 
 
-def test_coloured_paint_is_filled_with_the_pixels_that_compression_tinted_but_told_without():
+def test_pixels_that_compression_tinted_are_filled_with_the_paint():
     room = render_bedroom(np.random.default_rng(3), 128)
     hole = np.zeros((128, 128), bool)
     hole[31:73, 41:95] = True  # odd edges: cells of 2 x 2 pixels, which share a colour, are painted in part
@@ -179,7 +179,7 @@ def test_the_occlusion_itself_is_told_without_the_ring_that_filling_needs(pictur
     np.testing.assert_array_equal(Completer(Grey()).detect(occluded).mask, hole)
 
 
-def test_a_guide_reaches_the_network_as_it_is_and_one_that_takes_none_says_so(picture, hole, tmp_path):
+def test_a_guide_reaches_the_network_unchanged(picture, hole, tmp_path):
     seen = []
 
     class Spy(Grey):
@@ -211,7 +211,7 @@ def test_a_network_that_sees_no_occlusion_borrows_a_detector_and_says_so(picture
     assert result.mask[hole].all()
 
 
-def test_uncertainty_is_zero_where_known_and_none_where_the_network_cannot_say(picture, hole):
+def test_the_uncertainty_is_zero_at_known_pixels(picture, hole):
     result = Completer(Grey())(picture, hole)
     assert (result.uncertainty[~hole] == 0).all()
     np.testing.assert_allclose(result.uncertainty[hole], 0.1, rtol=1e-5)
@@ -240,7 +240,7 @@ def test_an_image_is_a_path_a_picture_or_an_array(tmp_path, picture, hole):
 
 @pytest.mark.parametrize("height", [1, 7, 700])
 @pytest.mark.parametrize("width", [1, 1300])
-def test_the_answer_has_the_size_of_the_question_and_the_network_works_in_bounded_size(height, width):
+def test_the_completion_has_the_size_of_the_image(height, width):
     picture = np.random.default_rng(1).integers(1, 256, (height, width, 3), dtype=np.uint8)
     mask = np.zeros((height, width), bool)
     mask[0, width // 2] = True
@@ -272,7 +272,7 @@ def test_bad_input_is_refused_with_what_was_expected(image, mask, message):
         Completer(Grey())(image, mask)
 
 
-def test_samples_are_refused_where_the_network_takes_no_guide_or_one_is_given(picture):
+def test_several_samples_are_refused_if_a_guide_is_given_or_not_taken(picture):
     drawing = Grey()
     drawing.reads_mask = False
     for completer, guide in ((Completer(drawing), None), (Completer(Grey()), picture)):

@@ -64,7 +64,7 @@ def test_no_one_is_root_in_it() -> None:
     assert DOCKERFILE.index("USER pixelrnn") < DOCKERFILE.index("ENTRYPOINT")
 
 
-def test_the_health_check_tells_a_service_that_answers_from_one_that_does_not() -> None:
+def test_the_health_check_fails_when_the_service_does_not_answer() -> None:
     _, *check = words("HEALTHCHECK")
     with serve() as (address, process):
         command = [sys.executable, *(word.replace("http://localhost:8000", address) for word in check)]

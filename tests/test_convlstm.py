@@ -185,7 +185,7 @@ GATED = pytest.mark.parametrize("kind", [nn.GRU, nn.LSTM], ids=["gru", "lstm"])
 
 
 @GATED
-def test_the_gated_scan_equals_a_plain_loop_over_rows_and_then_over_columns_of_what_they_say(kind) -> None:
+def test_the_gated_scan_equals_a_plain_loop_over_rows_and_then_columns(kind) -> None:
     model, x = randomise(GatedScan(3, 2, kind)), random(2, 3, 5, 4)
     output = model(x)
     gain, shift = (p.detach().numpy()[:, None, None] for p in (model.norm.weight, model.norm.bias))

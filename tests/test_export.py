@@ -77,7 +77,7 @@ def test_a_file_answers_as_torch_does_with_and_without_mask_and_guide(exported, 
             torch.testing.assert_close(found["log_std"], expected.log_std, **TOLERANCE)
 
 
-def test_evidence_of_a_larger_picture_may_be_given_and_else_is_taken_of_the_image(exported) -> None:
+def test_given_evidence_replaces_the_evidence_of_the_image(exported) -> None:
     model, path = exported("none")
     image, mask = batch(6, 2, 40, 56)
     given = torch.rand(2, 4, 40, 56, generator=torch.Generator().manual_seed(7))
@@ -155,7 +155,7 @@ def test_a_model_is_left_as_it_was(tmp_path: Path) -> None:
     assert {parameter.dtype for parameter in model.parameters()} == {torch.float64}
 
 
-def test_a_graph_that_holds_for_the_examples_size_alone_is_refused_and_not_kept(tmp_path: Path, monkeypatch) -> None:
+def test_a_graph_that_only_works_for_one_image_size_is_not_written(tmp_path: Path, monkeypatch) -> None:
     # the loop then unrolls
     monkeypatch.setattr(
         torch.jit, "script", lambda of, script=torch.jit.script: script(of) if isinstance(of, nn.Module) else of

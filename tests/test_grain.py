@@ -38,9 +38,7 @@ def neighbours(array: np.ndarray) -> float:
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("blur", [0, 0.8])
 @pytest.mark.parametrize("strength", [4, 8])
-def test_a_fill_gets_the_strength_the_size_and_the_colour_of_the_grain_around_it(
-    strength: float, blur: float, channels: int
-) -> None:
+def test_a_fill_gets_the_strength_size_and_colour_of_the_grain_around_it(strength: float, blur: float, channels: int) -> None:
     grain = noise(strength, blur, channels)
     picture = filled(grain)
     done = add_grain(picture, HOLE, seed=0)

@@ -214,7 +214,7 @@ def test_too_large_a_picture_is_refused_from_its_header(tmp_path: Path, monkeypa
 
 
 @pytest.mark.parametrize("side", [12_000, 40_000])  # above our limit, where Pillow warns; where Pillow refuses
-def test_a_header_that_claims_too_many_pixels_is_refused_without_a_stray_warning(side: int, tmp_path: Path) -> None:
+def test_a_header_that_claims_too_many_pixels_is_refused(side: int, tmp_path: Path) -> None:
     bmp = bytearray(54)  # a header and no pixels
     bmp[0:2], bmp[10], bmp[14], bmp[26], bmp[28] = b"BM", 54, 40, 1, 24
     bmp[18:22] = bmp[22:26] = side.to_bytes(4, "little")
@@ -229,7 +229,7 @@ def test_a_picture_below_the_limit_is_read_without_a_warning(tmp_path: Path, mon
     assert np.array_equal(decode.read_image(tmp_path / "a.png"), COLOURS)
 
 
-def test_pictures_of_a_folder_are_listed_in_natural_order_without_hidden_ones(tmp_path: Path) -> None:
+def test_a_folder_lists_images_in_natural_order_without_hidden_files(tmp_path: Path) -> None:
     names = ["bed_9.jpg", "bed_10.JPG", "bed_100.png", "sub/a1b2.png", "sub/a1b10.png", "sub/a2.webp"]
     for name in [*reversed(names), ".bed_1.jpg", ".hidden/bed_2.jpg", "notes.txt"]:
         (tmp_path / name).parent.mkdir(exist_ok=True)
@@ -288,7 +288,7 @@ def test_dilate_matches_scipys_binary_dilation(mask: np.ndarray, pixels: int) ->
     assert np.array_equal(image.dilate(mask, pixels), expected)
 
 
-def test_a_picture_is_resized_with_antialiasing_to_the_asked_width_and_height() -> None:
+def test_an_image_is_resized_with_antialiasing_to_the_given_size() -> None:
     board = (np.indices((96, 120)).sum(0) % 2 * 255).astype(np.uint8)
     small = image.resize(grey_as_rgb(board), width=30, height=24)
     assert (small.shape, small.dtype) == ((24, 30, 3), np.uint8)

@@ -73,7 +73,7 @@ def test_a_killed_worker_costs_nothing_and_another_takes_its_place(place):
 
 
 @pytest.mark.slow
-def test_a_file_that_kills_its_workers_ends_as_an_error_and_the_rest_goes_on(place):
+def test_a_file_that_kills_its_workers_is_an_error_and_the_rest_completes(place):
     photos(9)
     code, said, errors = complete("photos", "-o", "done", "--json", "--jobs", "2", environment=poison(place))
     assert (code, errors) == (1, "")
@@ -84,7 +84,7 @@ def test_a_file_that_kills_its_workers_ends_as_an_error_and_the_rest_goes_on(pla
 
 
 @pytest.mark.slow
-def test_ctrl_c_ends_every_process_leaves_whole_files_alone_and_is_gone_on_with(place):
+def test_ctrl_c_ends_every_process_and_the_run_can_be_resumed(place):
     photos(60)
     running = Background("photos", "-o", "done", "--jobs", "2")
     until(lambda: written() >= 3)
@@ -175,7 +175,7 @@ def test_a_share_is_completed_by_several_processes(place):
     assert (code, said) == (0, "no pictures in share 9/9\n")
 
 
-def test_folders_of_outputs_are_listed_once_however_many_pictures_there_are(place, monkeypatch):
+def test_output_folders_are_listed_once_however_many_images_there_are(place, monkeypatch):
     photos(30)
     asked = []
     listed, exists = os.listdir, Path.exists

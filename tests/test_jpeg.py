@@ -28,7 +28,7 @@ def pictures(height: int, width: int) -> np.ndarray:
 
 @pytest.mark.parametrize("size", [(128, 128), (61, 75)], ids=str)
 @pytest.mark.parametrize("quality", [10, 50, 60, 75, 90, 95])
-def test_it_is_pillows_jpeg_to_two_grey_levels_on_average_and_mostly_to_one(size: tuple[int, int], quality: int) -> None:
+def test_compress_matches_the_jpeg_of_pillow_to_two_grey_levels_on_average(size: tuple[int, int], quality: int) -> None:
     given = pictures(*size)
     found = compress(torch.from_numpy(given / 255).permute(0, 3, 1, 2), torch.full((2,), float(quality)))
     found = (255 * found).round().permute(0, 2, 3, 1).numpy()

@@ -46,7 +46,7 @@ def test_a_gradient_is_continued_far_better_than_by_its_mean():
     assert psnr(pull_push(image, mask), image, mask) > psnr(mean, image, mask) + 6
 
 
-def test_an_untrained_default_network_leaves_the_smooth_fill_nearly_as_it_is():
+def test_an_untrained_default_network_nearly_returns_the_smooth_fill():
     torch.manual_seed(0)
     image, mask = torch.rand(1, 3, 64, 64), hole(64, 64)
     model = create_model("optimized_pixelrnn").eval()

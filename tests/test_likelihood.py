@@ -30,7 +30,7 @@ def test_the_mixture_is_what_scipys_logistics_have_between_the_levels(levels) ->
         )  # a difference of equal numbers, there
 
 
-def test_the_mixture_stays_finite_far_from_its_means_and_so_do_its_gradients() -> None:
+def test_the_mixture_and_its_gradients_stay_finite_far_from_its_means() -> None:
     parameters = torch.tensor([[0.0, 0.0, 30.0, -30.0, -20.0, 5.0]], requires_grad=True)
     nats = LogisticMixture(256, 2).log_prob(parameters.expand(256, -1), torch.arange(256))
     nats.sum().backward()

@@ -77,9 +77,7 @@ def test_hole_loss_gives_a_gradient_to_every_missing_pixel_and_to_no_other() -> 
     assert torch.equal(x.grad != 0, mask.bool().expand_as(x))
 
 
-@pytest.mark.parametrize(
-    "loss", [hole_l1_loss, lambda x, y, mask: std_loss(0 * mask, x, y, mask)], ids=["l1", "std"]
-)
+@pytest.mark.parametrize("loss", [hole_l1_loss, lambda x, y, mask: std_loss(0 * mask, x, y, mask)], ids=["l1", "std"])
 def test_a_batch_without_holes_costs_nothing(loss) -> None:
     x, y = pictures()
     assert loss(x, y, torch.zeros_like(hole())).item() == 0
@@ -94,7 +92,7 @@ def test_std_loss_gives_no_gradient_to_the_prediction() -> None:
     assert torch.equal(log_std.grad != 0, mask.bool())
 
 
-def test_std_loss_is_least_where_it_holds_68_percent_of_the_errors_of_the_hole() -> None:
+def test_std_loss_is_least_where_it_holds_68_percent_of_the_errors() -> None:
     (x, y), mask = pictures(), hole()
     errors = np.abs(x.numpy() - y.numpy())[np.broadcast_to(mask.numpy() == 1, x.shape)]
     levels = torch.linspace(-5, 0, 501, dtype=torch.float64)
@@ -103,8 +101,7 @@ def test_std_loss_is_least_where_it_holds_68_percent_of_the_errors_of_the_hole()
     assert best == pytest.approx(np.quantile(errors, 0.6827), rel=0.02)
     normal = torch.from_numpy(np.random.default_rng(0).normal(0, 0.1, (1, 1, 300, 300)))
     losses = [
-        float(std_loss(torch.full_like(normal, float(level)), normal, 0 * normal, torch.ones_like(normal)))
-        for level in levels
+        float(std_loss(torch.full_like(normal, float(level)), normal, 0 * normal, torch.ones_like(normal))) for level in levels
     ]
     assert levels[int(np.argmin(losses))].exp() == pytest.approx(0.1, rel=0.02)
 
@@ -127,7 +124,7 @@ def test_mask_loss_is_cross_entropy_plus_dice() -> None:
     assert mask_loss(logits, mask).item() == pytest.approx(entropy + 1 - np.mean(dice), rel=1e-12)
 
 
-def test_the_structure_loss_is_one_less_the_mean_of_scikit_images_map_of_the_luma_inside_the_hole() -> None:
+def test_the_hole_ssim_loss_matches_the_ssim_map_of_scikit_image() -> None:
     (x, y), mask = pictures(), hole()
     values = []
     for a, b, missing in zip(x.numpy(), y.numpy(), mask.numpy()[:, 0] > 0, strict=True):

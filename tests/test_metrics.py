@@ -108,7 +108,7 @@ def test_gradient_magnitude_similarity_matches_scipy(height: int, width: int, dt
     assert gms(first, second, torch.from_numpy(mask)).numpy() == pytest.approx(np.array(masked), abs=TOLERANCE[dtype])
 
 
-def test_gradient_magnitude_similarity_is_one_for_equal_pictures_and_falls_with_blur() -> None:
+def test_gradient_magnitude_similarity_is_one_for_equal_images() -> None:
     x = pictures(40, 40)[0]
     soft, softer = (torch.from_numpy(ndimage.gaussian_filter(x, (0, 0, sigma, sigma))) for sigma in (0.5, 2))
     sharp = torch.from_numpy(x)
@@ -147,7 +147,7 @@ def test_gradient_energy_and_border_step_match_plain_loops(height: int, width: i
         assert found.numpy() == pytest.approx(values, rel=TOLERANCE[dtype], nan_ok=True)
 
 
-def test_gradient_energy_falls_with_blur_and_knows_the_hole_alone_and_the_step_its_border_alone() -> None:
+def test_gradient_energy_falls_with_blur_and_depends_on_the_hole_alone() -> None:
     x = pictures(40, 40)[0]
     sharp, soft = torch.from_numpy(x), torch.from_numpy(ndimage.gaussian_filter(x, (0, 0, 1, 1)))
     mask = torch.zeros(2, 1, 40, 40)
@@ -162,7 +162,7 @@ def test_gradient_energy_falls_with_blur_and_knows_the_hole_alone_and_the_step_i
 
 @pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (9, 50), (64, 48)])
-def test_structure_and_texture_of_an_error_are_what_scipys_gaussian_keeps_and_leaves(height, width, dtype: torch.dtype) -> None:
+def test_an_error_is_split_into_structure_and_texture_as_scipy_splits_it(height, width, dtype: torch.dtype) -> None:
     x, y = pictures(height, width)
     mask = np.random.default_rng(1).random((2, 1, height, width)) < 0.4
     mask[:, 0, 0, 0] = True

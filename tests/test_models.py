@@ -120,7 +120,7 @@ def test_every_channel_of_every_weight_gets_a_gradient(variant) -> None:
     assert not untrained, {name: int(dead.sum()) for name, dead in untrained.items()}
 
 
-def test_the_described_network_leaves_the_hidden_half_and_the_forget_gate_untrained() -> None:
+def test_the_baseline_leaves_its_hidden_half_and_forget_gate_untrained() -> None:
     model = build(("baseline", {}))
     untrained = untrained_parts(model, guided=False)
     assert set(untrained) == {"convlstm.conv.weight", "convlstm.conv.bias"}
@@ -185,7 +185,7 @@ def coarse(picture: torch.Tensor, factor: int) -> torch.Tensor:
 
 @guided_model
 @pytest.mark.parametrize("factor", [1, 4, 8])
-def test_the_untrained_answer_reduced_to_the_guides_size_agrees_with_the_guide_inside_the_hole(variant, factor: int) -> None:
+def test_an_untrained_completion_agrees_with_its_guide_inside_the_hole(variant, factor: int) -> None:
     yy, xx = torch.linspace(0.2, 0.8, 64)[:, None], torch.linspace(-0.2, 0.2, 96)
     truth, mask = (yy + xx).expand(1, 3, 64, 96).clamp(0, 1), torch.zeros(1, 1, 64, 96)
     mask[..., 16:48, 24:72] = 1
@@ -253,7 +253,7 @@ def test_a_corner_hears_of_the_opposite_one_through_a_scan_and_not_without(scan:
     assert (x.grad[..., corner, corner] != 0).any()
 
 
-def test_evidence_tells_flat_from_nearly_flat_and_a_step_within_a_pixel_from_a_slope() -> None:
+def test_evidence_tells_flat_from_nearly_flat_and_a_step_from_a_slope() -> None:
     image = torch.full((1, 3, 6, 7), 100 / 255)
     size, largest, flat, alone = evidence(image)[0]
     assert not any(plane.any() for plane in (size, largest, alone))

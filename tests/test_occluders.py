@@ -71,7 +71,7 @@ def test_every_kind_of_paint_has_the_asked_shape(kind) -> None:
     assert all((fill.shape, fill.dtype) == ((60, 90, 3), np.uint8) for fill in paints(kind, 20))
 
 
-def test_a_quarter_of_the_flat_colours_hide_near_black_near_white_or_in_the_picture() -> None:
+def test_a_quarter_of_flat_fills_are_near_black_or_white_or_from_the_image() -> None:
     image = np.array([[[200, 100, 50], [10, 120, 240]]], np.uint8)
     colours = [tuple(fill[0, 0].tolist()) for fill in paints("flat", 600, image)]
     hiding = {
@@ -92,7 +92,7 @@ def test_noise_is_fine_or_coarse_grey_or_coloured_and_strong_or_weak() -> None:
     assert 0.3 < np.mean([grey(fill) for fill in strong]) < 0.7
 
 
-def test_stripes_are_two_to_twenty_pixels_wide_mostly_upright_or_level_and_a_third_grey() -> None:
+def test_stripes_are_two_to_twenty_pixels_wide_and_a_third_are_grey() -> None:
     fills, widths = paints("stripes", 300), []
     for fill in fills:
         assert len(np.unique(fill.reshape(-1, 3), axis=0)) <= 2
@@ -132,7 +132,7 @@ def test_paint_leaves_known_pixels_untouched(foreign) -> None:
     assert np.array_equal(PICTURE, before)
 
 
-def test_a_third_of_the_pictures_went_through_jpeg_and_differ_a_little_elsewhere() -> None:
+def test_a_third_of_the_occluded_images_are_compressed_as_jpeg() -> None:
     changed = []
     for seed in range(120):
         occluded, mask = occlude(np.random.default_rng(seed), PICTURE)

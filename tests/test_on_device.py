@@ -31,7 +31,7 @@ def batches(folder: Path, count: int, epoch: int = 0, **options: object) -> list
     return list(islice(made, count))
 
 
-def test_a_batch_has_crops_holes_and_known_pixels_that_are_the_targets_or_compressed(folder: Path) -> None:
+def test_known_pixels_in_a_batch_equal_the_target_or_are_compressed(folder: Path) -> None:
     for batch in batches(folder, 5):
         image, target, mask = batch["image"], batch["target"], batch["mask"]
         assert image.shape == target.shape == (6, 3, 48, 48)
@@ -51,14 +51,14 @@ def test_an_epoch_is_repeatable_and_another_has_other_batches(folder: Path) -> N
     assert not torch.equal(first[0]["target"], other[0]["target"])
 
 
-def test_each_of_several_processes_has_other_batches_and_the_first_those_of_one_alone(folder: Path) -> None:
+def test_each_process_draws_batches_of_its_own(folder: Path) -> None:
     alone, *ranks = (batches(folder, 2, **({} if rank is None else {"rank": rank})) for rank in (None, 0, 1, 2))
     assert all(torch.equal(a[key], b[key]) for a, b in zip(alone, ranks[0], strict=True) for key in a)
     drawn = [one["target"] for rank in ranks for one in rank]
     assert not any(torch.equal(a, b) for i, a in enumerate(drawn) for b in drawn[:i])
 
 
-def test_photographs_are_reduced_to_the_headroom_and_enlarged_only_where_too_small(folder: Path) -> None:
+def test_photographs_are_reduced_and_enlarged_only_if_they_are_too_small(folder: Path) -> None:
     made = DevicePhotographs(sorted(folder.iterdir()), 48, 6, 40, CPU)
     assert {part.shape[1]: len(part) for part in made.photographs} == {
         48: 5,
@@ -69,7 +69,7 @@ def test_photographs_are_reduced_to_the_headroom_and_enlarged_only_where_too_sma
 
 
 @pytest.mark.slow
-def test_a_run_with_photographs_in_memory_learns_and_goes_on_as_one_that_was_not_stopped(folder: Path, tmp_path: Path) -> None:
+def test_a_resumed_run_on_photographs_in_memory_gives_the_same_weights(folder: Path, tmp_path: Path) -> None:
     words = ["size=48", "batch_size=4", "epoch_steps=3", "mask_bank=30", "trainable=filler", "occlusion=random"]
     words += ["loss=hole_rmse"]
     words += ["init_from=scratch"]

@@ -34,7 +34,7 @@ def test_a_pixel_changes_by_no_more_than_it_is_covered(room, seed):
     assert (change <= 255 * covered + 1).all()
 
 
-def test_all_families_come_and_thin_ones_are_opaque_or_half_transparent_in_one_colour(room):
+def test_all_families_are_drawn_and_the_thin_ones_have_one_colour(room):
     seen = {}
     for seed in range(120):
         drawn = draw(np.random.default_rng([1, seed]), *room.shape[:2])

@@ -37,7 +37,7 @@ STRIPES = np.where((np.arange(128) // 6 % 2)[None, :, None] == 0, np.uint8([250,
 
 @pytest.mark.parametrize("paint", [np.uint8([0, 0, 0]), np.uint8([31, 200, 90]), STRIPES], ids=["black", "green", "stripes"])
 @pytest.mark.parametrize("off", [-2, 2])
-def test_paint_in_exact_colours_is_found_to_the_pixel_however_the_detector_is_off(room, disc, paint, off):
+def test_paint_of_one_exact_colour_is_found_to_the_pixel(room, disc, paint, off):
     seen = dilate(disc, off) if off > 0 else ~dilate(~disc, -off)
     found = refine_mask(np.where(disc[..., None], paint, room), seen)
     assert iou(found.mask, disc) > 0.995  # a pixel of the room may have the very colour
@@ -45,14 +45,14 @@ def test_paint_in_exact_colours_is_found_to_the_pixel_however_the_detector_is_of
 
 
 @pytest.mark.parametrize("off", [-2, 3])
-def test_black_paint_is_found_after_compression_and_nothing_around_it_is_called_tinted(room, disc, off):
+def test_black_paint_is_found_after_compression(room, disc, off):
     seen = dilate(disc, off) if off > 0 else ~dilate(~disc, -off)
     found = refine_mask(compressed(np.where(disc[..., None], np.uint8(0), room)), seen)
     assert iou(found.mask, disc) > 0.95 > iou(seen, disc)
     np.testing.assert_array_equal(found.tinted, found.mask)
 
 
-def test_compressed_red_paint_comes_with_the_pixels_near_it_that_it_has_tinted_and_no_others(room, disc):
+def test_pixels_near_compressed_red_paint_that_it_tinted_are_found(room, disc):
     occluded = compressed(np.where(disc[..., None], np.uint8([220, 20, 20]), room))
     found = refine_mask(occluded, dilate(disc, 2))
     error = np.abs(occluded.astype(int) - room).max(axis=2)

@@ -46,7 +46,7 @@ def names(pairs) -> list[str]:
     return [target.as_posix() for _, target in pairs]
 
 
-def test_a_folder_is_planned_in_the_order_and_with_the_names_of_a_local_one(store):
+def test_a_remote_folder_is_planned_in_the_order_of_a_local_one(store):
     ends = locate(["memory://bucket/photos"], "memory://bucket/photos/done", place)
     planned = plan(ends.paths, ends.out, False, kind="webp", sources=ends.sources, targets=ends.targets)
     assert names(planned.todo) == [f"/bucket/photos/done/{name}.webp" for name in ("bed_9", "bed_10", "inner/a")]
@@ -83,7 +83,7 @@ def test_what_cannot_be_reached_is_refused_in_one_line(given, why):
     assert "\n" not in str(error.value)
 
 
-def test_two_file_systems_are_refused_and_others_than_this_machines_need_ray(store, tmp_path):
+def test_two_file_systems_are_refused_and_a_remote_one_needs_ray(store, tmp_path):
     with pytest.raises(PixelRNNError, match="on different file systems"):
         locate(["memory://bucket/photos", str(tmp_path)], None, place)
     with pytest.raises(PixelRNNError, match=r"s3://bucket/a: not on this machine. --engine ray"):

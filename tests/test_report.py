@@ -100,7 +100,7 @@ def many(gain: float, pixels: bool = False) -> list[Record]:
     return [replace(record("a|b", 0.2, 20 + 2 * i + gain, id_=str(i)), pixels=kept) for i in range(10)]
 
 
-def test_the_paired_difference_is_the_first_method_minus_the_other_with_a_narrow_interval() -> None:
+def test_the_paired_difference_is_the_first_method_minus_the_other() -> None:
     results = {"ours": many(1.5), "telea": many(0)}
     assert "Paired" not in {grid.title for grid in grids(results, brief=True)}
     document = report.to_json(results)["differences"]["a|b"]

@@ -82,7 +82,7 @@ def cases(tmp_path: Path) -> list[Case]:
     return read_cases(tmp_path / "set")
 
 
-def test_the_best_median_and_worst_case_of_the_first_method_are_completed_by_every_method(cases: list[Case]) -> None:
+def test_every_method_is_shown_on_the_best_median_and_worst_case(cases: list[Case]) -> None:
     def unsure(image: np.ndarray, mask: np.ndarray | None) -> Completion:
         assert mask is not None
         std = np.where(mask, np.float32(0.3), np.float32(0))

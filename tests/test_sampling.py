@@ -115,7 +115,7 @@ def test_progress_rises_to_the_end(completer, room, hole):
     assert told[-1] == 1
 
 
-def test_weights_that_draw_nothing_and_temperatures_that_are_too_cold_are_refused(sampler, room, hole):
+def test_weights_that_cannot_sample_and_a_temperature_of_zero_are_refused(sampler, room, hole):
     with pytest.raises(PixelRNNError, match="draws no samples"):
         Sampler("bedrooms-expected")
     with pytest.raises(PixelRNNError, match="temperature"):
@@ -130,7 +130,7 @@ def test_a_cell_is_missing_where_any_of_its_pixels_is():
     assert [*map(tuple, np.argwhere(cells))] == [(1, 1)]
 
 
-def test_coarse_cases_are_mirrored_in_training_alone_and_anything_else_is_refused(tmp_path):
+def test_coarse_cases_are_mirrored_only_in_training(tmp_path):
     cases = np.random.default_rng(0).integers(0, 256, (64, 7, 4, 4), np.uint8)
     for part in ("train", "valid"):
         np.save(tmp_path / f"{part}.npy", cases)

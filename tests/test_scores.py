@@ -76,7 +76,7 @@ def test_scores_match_scikit_image_on_random_holes(seed: int) -> None:
     assert score.raw_ssim == pytest.approx(structural_similarity(target, out, **options), abs=1e-9)
 
 
-def test_what_lies_outside_the_hole_counts_for_changed_and_the_raw_figures_alone() -> None:
+def test_only_changed_and_the_raw_figures_depend_on_known_pixels() -> None:
     target, mask = gradient(40, 40), box(40, 40, 0.25)
     rng = np.random.default_rng(0)
     spoilt = np.where(mask[..., None], target // 2, rng.integers(0, 256, target.shape, dtype=np.uint8))
@@ -122,7 +122,7 @@ def test_sharpness_is_that_of_the_pasted_picture_and_of_the_truth() -> None:
         assert step == pytest.approx(np.abs(across).mean())
 
 
-def test_the_truth_is_as_sharp_as_itself_a_blurred_one_is_less_and_a_noisy_one_more(cases_folder: Path) -> None:
+def test_sharpness_ratios_are_one_for_the_truth_and_lower_when_blurred(cases_folder: Path) -> None:
     def ratios_of(spoil: Callable[[np.ndarray], np.ndarray]) -> dict[str, float]:
         cases = read_cases(cases_folder / "rough")
         truths = iter([case.read()[2] for case in cases])
@@ -382,9 +382,7 @@ def test_progress_hears_of_every_case_with_its_picture(cases_folder: Path) -> No
     assert all(one.seconds > 0 for one in records)
 
 
-def test_memory_is_the_rise_on_a_sets_first_picture_and_unknown_where_the_system_does_not_tell(
-    cases_folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_memory_is_the_rise_on_the_first_image_of_a_set(cases_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def hungry(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
         np.ones(10_000_000)  # 80 MB, let go at once
         return image

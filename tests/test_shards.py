@@ -80,7 +80,7 @@ def write_tar(path: Path, members: dict[str, bytes], **options: int) -> Path:
     return path
 
 
-def test_packed_photographs_keep_their_bytes_and_order_as_tarfile_reads_them(photos, tmp_path, run):
+def test_packed_photographs_keep_their_bytes_and_their_order(photos, tmp_path, run):
     code, said, _ = run(photos, "-o", tmp_path / "s", "--shard-size", SIZE, "--jobs", 2)
     assert (code, "15 pictures" in said) == (0, True)
     paths, members = list_photographs(photos, None), []
@@ -104,7 +104,7 @@ def test_packed_photographs_keep_their_bytes_and_order_as_tarfile_reads_them(pho
     assert named[-1] == f"sub/long{'g' * 120}.jpg"
 
 
-def test_packed_photographs_are_read_by_number_in_any_order_with_few_files_open(photos, tmp_path, monkeypatch):
+def test_packed_photographs_are_read_in_any_order_with_few_files_open(photos, tmp_path, monkeypatch):
     pack(Files(list_photographs(photos, None), photos), tmp_path / "s", SIZE, processes=1)
     monkeypatch.setattr(shards, "OPEN", 2)
     source, paths = Shards(sorted((tmp_path / "s").glob("*.tar"))), list_photographs(photos, None)
@@ -177,7 +177,7 @@ def test_several_inputs_keep_their_names_apart(photos, tmp_path, run):
     assert (code, "photos: two of what was given" in errors) == (2, True)
 
 
-def test_unreadable_photographs_are_named_whenever_they_were_found_and_the_rest_is_packed(photos, tmp_path, run):
+def test_unreadable_photographs_are_named_and_the_rest_are_packed(photos, tmp_path, run):
     (photos / "bed_3.jpg").write_bytes(b"no picture")
     (photos / "sub" / "zzz.png").write_bytes((photos / "same.png").read_bytes()[:60])
     for _ in range(2):

@@ -57,7 +57,7 @@ def lsun(tmp_path: Path) -> tuple[Path, dict[bytes, bytes]]:
     return write_lmdb(tmp_path / "bedroom_train_lmdb", files), files
 
 
-def test_files_have_the_numbers_and_paths_of_their_list_and_keys_below_their_folder(tmp_path: Path, monkeypatch) -> None:
+def test_files_keep_the_order_of_their_list_and_have_relative_keys(tmp_path: Path, monkeypatch) -> None:
     folder = write_photographs(tmp_path / "photos", 12)
     paths = list_photographs(folder, None)
     for source in (Files(each_photograph(folder, None), folder), pickle.loads(pickle.dumps(Files(paths, folder)))):

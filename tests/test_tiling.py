@@ -49,7 +49,7 @@ SHAPES = {
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_all_that_is_missing_is_filled_and_nothing_else_in_calls_of_bounded_size(shape: str) -> None:
+def test_only_missing_pixels_are_filled_in_calls_of_bounded_size(shape: str) -> None:
     missing, network = SHAPES[shape], Mean()
     picture = noise(*missing.shape)
     picture[missing] = (255, 0, 255)

@@ -126,7 +126,7 @@ def test_photographs_without_pairs_are_occluded_as_they_are_read(tmp_path):
     assert float(rows(tmp_path / "out")[0]["hole_psnr"]) > 3
 
 
-def test_photographs_get_the_described_square_beside_pairs_that_stay_as_they_are(data, tmp_path):
+def test_photographs_get_a_square_while_pairs_stay_unchanged(data, tmp_path):
     (tmp_path / "photos").mkdir()
     for number, room in enumerate(rooms(15)):
         Image.fromarray(room).save(tmp_path / "photos" / f"{number}.png")
@@ -163,7 +163,7 @@ def test_training_starts_from_the_bundled_weights_and_says_so(data, tmp_path):
 
 
 @pytest.mark.slow
-def test_training_starts_from_fresh_weights_where_none_are_bundled_and_where_asked(data, tmp_path):
+def test_training_starts_from_fresh_weights_if_none_are_bundled(data, tmp_path):
     _, said = heard(data, tmp_path / "small", *SMALL, "epochs=1")
     assert "fresh weights: none are bundled for this config" in said
     _, said = heard(data, tmp_path / "baseline", "model=baseline", "size=32", "epochs=1", "epoch_steps=1")
@@ -216,7 +216,7 @@ def test_a_model_without_parts_refuses_a_recipe_that_needs_them(data, tmp_path, 
         training.train([data], recipe, {}, tmp_path / "out", console=QUIET)
 
 
-def test_a_guide_is_shown_with_its_share_of_the_pictures_and_is_the_truth_made_coarse():
+def test_a_share_of_the_images_is_guided_by_the_coarsened_truth():
     recipe = training.Recipe(guide_prob=0.25, size=64)
     module = training.CompletionModule(create_model("optimized_pixelrnn"), recipe)
     yy, xx = torch.meshgrid(torch.linspace(0.2, 0.8, 64), torch.linspace(0.3, 0.7, 64), indexing="ij")
@@ -326,7 +326,7 @@ def test_a_run_in_two_parts_gives_the_weights_of_a_whole_one_byte_for_byte(data,
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["expected", "sharp"])
-def test_the_bundled_recipes_give_the_same_weights_on_rendered_bedrooms_however_often_they_are_stopped(tmp_path, name):
+def test_a_bundled_recipe_gives_the_same_weights_after_a_stop_and_resume(tmp_path, name):
     """Of the recipe, smaller pictures and a smaller network, so that 100 steps take seconds."""
     rendered = [render_bedroom(np.random.default_rng(seed), 64) for seed in range(10)]
     write_pairs(21 * rendered, tmp_path / "data", seed=0)
@@ -360,7 +360,7 @@ def test_ctrl_c_leaves_usable_weights_and_no_traceback(data, tmp_path):
     assert json.dumps(checkpoint.load(out / "optimized_pixelrnn.safetensors").metadata)
 
 
-def test_the_averaged_weights_soon_forget_the_first_and_end_with_the_decay_asked_for():
+def test_the_averaged_weights_soon_forget_the_initial_ones():
     average = torch.zeros(1)
     for count in range(1, 41):
         average = training.running_average(average, torch.ones(1), count, 0.998)
