@@ -1,6 +1,6 @@
 """Compare methods blindly: the same holes filled by each, side by side, in an order that is shuffled for each case.
 
-python recipes/preferences.py sheet CASES/SET ... --method WEIGHTS[:SAMPLER] --method ... --count 40 -o OUT
+python recipes/preferences.py sheet CASES/SET ... --method WEIGHTS[:SAMPLER[:TEMPERATURE]] --method ... --count 40 -o OUT
 python recipes/preferences.py count OUT ANSWERS.txt
 
 sheet writes OUT/page_N.png with ROWS cases a page. A row shows the image with its hole, then A, B, ..., cropped around the hole
@@ -14,13 +14,14 @@ import argparse
 import json
 from collections import Counter
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image, ImageDraw
-from pixelrnn.evaluation.scores.cases import read_cases
 
 from pixelrnn import Completer
 from pixelrnn.encode import write_image
+from pixelrnn.evaluation.cases import read_cases
 from pixelrnn.inference.sampling import Sampler
 from pixelrnn.inference.tiling import bounds
 
@@ -39,22 +40,30 @@ def around(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
     return np.asarray(Image.fromarray(crop).resize((SIDE, SIDE), Image.Resampling.LANCZOS))
 
 
-def completer(method: str) -> Completer:
-    """The completer of WEIGHTS or WEIGHTS:SAMPLER."""
-    weights, _, sampler = method.partition(":")
-    result = Completer.from_pretrained(weights)
-    result.sampler = Sampler(sampler) if sampler else None
-    return result
+class Method(NamedTuple):
+    """What fills the holes: WEIGHTS, WEIGHTS:SAMPLER or WEIGHTS:SAMPLER:TEMPERATURE."""
+
+    complete: Completer
+    temperature: float
 
 
-def row(given: np.ndarray, mask: np.ndarray, completers: list[Completer], seed: int) -> np.ndarray:
+def read_method(words: str) -> Method:
+    """The method that `words` name."""
+    weights, sampler, temperature = [*words.split(":"), "", ""][:3]
+    complete = Completer.from_pretrained(weights)
+    complete.sampler = Sampler(sampler) if sampler else None
+    return Method(complete, float(temperature or 1))
+
+
+def row(given: np.ndarray, mask: np.ndarray, methods: list[Method], seed: int) -> np.ndarray:
     """One case: the given image, and each method's completion or four samples in a square."""
     cells = [around(given, mask)]
-    for complete in completers:
+    for complete, temperature in methods:
         if complete.sampler is None:
             cells.append(around(complete(given, mask).image, mask))
             continue
-        samples = [around(sample, mask) for sample in complete(given, mask, samples=4, seed=seed).samples]
+        result = complete(given, mask, samples=4, seed=seed, temperature=temperature)
+        samples = [around(sample, mask) for sample in result.samples]
         cells.append(np.vstack([np.hstack(samples[:2]), np.hstack(samples[2:])]))
     height = max(len(cell) for cell in cells)
     return np.hstack([np.pad(cell, ((0, height - len(cell)), (0, 8), (0, 0)), constant_values=255) for cell in cells])
@@ -66,12 +75,12 @@ def sheet(sets: list[Path], methods: list[str], count: int, seed: int, out: Path
     rng = np.random.default_rng(seed)
     cases = [case for folder in sets for case in read_cases(folder)]
     chosen = sorted(rng.choice(len(cases), min(count, len(cases)), replace=False).tolist())
-    completers, key, rows = {method: completer(method) for method in methods}, {}, []
+    opened, key, rows = {method: read_method(method) for method in methods}, {}, []
     for number, place in enumerate(chosen, start=1):
         given, mask, _ = cases[place].read()
         order = [methods[i] for i in rng.permutation(len(methods))]
         key[str(number)] = {"case": cases[place].id, **dict(zip("ABCDEF", order, strict=False))}
-        image = Image.fromarray(row(given, mask, [completers[method] for method in order], seed))
+        image = Image.fromarray(row(given, mask, [opened[method] for method in order], seed))
         ImageDraw.Draw(image).text((6, 6), str(number), fill=(255, 0, 0), font_size=28)
         rows.append(np.asarray(image))
     for start in range(0, len(rows), ROWS):
