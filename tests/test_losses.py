@@ -8,10 +8,10 @@ from skimage.metrics import structural_similarity
 from pixelrnn.training.losses import (
     CombinedLoss,
     combined_loss,
-    std_loss,
     hole_l1_loss,
     hole_ssim_loss,
     mask_loss,
+    std_loss,
 )
 
 
@@ -77,9 +77,7 @@ def test_hole_loss_gives_a_gradient_to_every_missing_pixel_and_to_no_other() -> 
     assert torch.equal(x.grad != 0, mask.bool().expand_as(x))
 
 
-@pytest.mark.parametrize(
-    "loss", [hole_l1_loss, lambda x, y, mask: std_loss(0 * mask, x, y, mask)], ids=["l1", "std"]
-)
+@pytest.mark.parametrize("loss", [hole_l1_loss, lambda x, y, mask: std_loss(0 * mask, x, y, mask)], ids=["l1", "std"])
 def test_a_batch_without_holes_costs_nothing(loss) -> None:
     x, y = pictures()
     assert loss(x, y, torch.zeros_like(hole())).item() == 0
@@ -103,8 +101,7 @@ def test_std_loss_is_least_where_it_holds_68_percent_of_the_errors_of_the_hole()
     assert best == pytest.approx(np.quantile(errors, 0.6827), rel=0.02)
     normal = torch.from_numpy(np.random.default_rng(0).normal(0, 0.1, (1, 1, 300, 300)))
     losses = [
-        float(std_loss(torch.full_like(normal, float(level)), normal, 0 * normal, torch.ones_like(normal)))
-        for level in levels
+        float(std_loss(torch.full_like(normal, float(level)), normal, 0 * normal, torch.ones_like(normal))) for level in levels
     ]
     assert levels[int(np.argmin(losses))].exp() == pytest.approx(0.1, rel=0.02)
 
