@@ -8,10 +8,10 @@ from skimage.metrics import structural_similarity
 from pixelrnn.training.losses import (
     CombinedLoss,
     combined_loss,
-    std_loss,
     hole_l1_loss,
     hole_ssim_loss,
     mask_loss,
+    std_loss,
 )
 
 

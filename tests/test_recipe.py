@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pixelrnn import PixelRNNError, training
-from pixelrnn.training.recipe import resumed_values, recipe_values
+from pixelrnn.training.recipe import recipe_values, resumed_values
 
 ROOT = Path(__file__).parent.parent
 
