@@ -8,7 +8,7 @@ BOUNDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)  # s, the bu
 
 
 class Metrics:
-    """Metrics of one service: requests by path and status, their times, the queue, and the memory and CPU time of the process."""
+    """Metrics of one service: requests by path and status, their times, the queue, and the process's memory and CPU."""
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
