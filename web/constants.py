@@ -1,4 +1,4 @@
-"""What the page's modules take from pixelrnn, as JSON: python web/constants.py"""
+"""Print the constants that the page's modules take from pixelrnn, as JSON: python web/constants.py."""
 
 import json
 
