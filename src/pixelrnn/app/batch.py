@@ -15,10 +15,10 @@ from ..errors import PixelRNNError
 from ..queue import Job
 from . import editor
 from .engine import FILL, READ, Settings, deferred, follow, load, worker
-from .figures import Fill, thumbnail
 from .files import filled_file, pack
-from .intake import Upload
 from .text import plain
+from .uploads import Upload
+from .views import Fill, thumbnail
 
 THUMBNAIL = 320  # px; shown at half this size, so that it is sharp on high-density screens
 STYLE = (
@@ -93,7 +93,7 @@ def _place(upload: Upload, rows: dict[str, Row], selected: str) -> tuple[DeltaGe
 
 def _complete(upload: Upload, settings: Settings, bar: DeltaGenerator, number: int, count: int) -> Row:
     """Complete one upload, the `number`-th of `count`, counted from 0, with progress in `bar`."""
-    completer = load(str(settings.path), settings.changed)
+    completer = load(str(settings.path), settings.modified)
 
     def work(job: Job) -> Row:
         job.stage = READ
@@ -101,7 +101,7 @@ def _complete(upload: Upload, settings: Settings, bar: DeltaGenerator, number: i
         before = thumbnail(picture.pixels, THUMBNAIL)
         job.stage = FILL
         start = time.perf_counter()
-        result = completer(picture, **settings.drawn)
+        result = completer(picture, **settings.options)
         seconds = time.perf_counter() - start
         if not result.mask.any():
             return Row("nothing", "nothing painted over was found: left as it is", before, settings=settings)

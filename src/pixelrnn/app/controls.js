@@ -1,7 +1,7 @@
 // Connects pointer and keyboard actions with the document and its view.
 import { refresh, repaint } from "./bars.js";
 import { change, complete, copy, file, keep, settle, tell } from "./editor.js";
-import { wireKeys, wirePointers } from "./hands.js";
+import { wireKeys, wirePointers } from "./input.js";
 import { current, marked, remarked } from "./history.js";
 import { radiusOf, showRing, sizeOf, stageOf } from "./panes.js";
 import { moved, toPhoto, whole, zoomed } from "./view.js";

@@ -8,12 +8,12 @@ import streamlit as st
 from ..errors import PixelRNNError
 from ..inference.completer import Completer
 from .components import define, pack
-from .desk import Desk
 from .engine import Settings, load
-from .intake import TYPES, Upload
+from .session import EditorSession
 from .text import KEYS, LABELS, SAYS, plain
+from .uploads import TYPES, Upload
 
-MODULES = ("wire", "view", "history", "paint", "hands", "panes", "bars", "controls")
+MODULES = ("wire", "view", "history", "paint", "input", "panes", "bars", "controls")
 _component = define("editor", MODULES, LABELS, {"says": SAYS, "keys": KEYS})
 
 
@@ -29,7 +29,7 @@ def show(upload: Upload, settings: Settings, weights: dict[str, str]) -> None:
     place = st.container()
     mask = _choose_mask(upload)
     try:
-        answer, images = desk_of(upload, mask, settings.level).turn(sent, settings)
+        answer, images = session_of(upload, mask, settings.level).answer(sent, settings)
     except PixelRNNError as error:
         place.error(plain(str(error)))
         return
@@ -38,15 +38,15 @@ def show(upload: Upload, settings: Settings, weights: dict[str, str]) -> None:
         _component(key="editor", data=pack(answer, images), default={"sent": None}, on_sent_change=lambda: None)
 
 
-def desk_of(upload: Upload, mask: Upload | None, level: str) -> Desk:
-    """Return this visit's desk, a new one for another photograph, mask or level of detection."""
+def session_of(upload: Upload, mask: Upload | None, level: str) -> EditorSession:
+    """Return this visit's session, a new one for another photograph, mask or level of detection."""
     state = st.session_state
-    desk: Desk | None = state.get("desk")
-    if desk is None or (desk.upload.key, desk.mask and desk.mask.key, desk.level) != (upload.key, mask and mask.key, level):
-        if desk is not None:
-            desk.leave()
-        state.desk = desk = Desk(upload, mask, level, _load)
-    return desk
+    session: EditorSession | None = state.get("session")
+    if session is None or not session.is_about(upload, mask, level):
+        if session is not None:
+            session.leave()
+        state.session = session = EditorSession(upload, mask, level, _load)
+    return session
 
 
 def edited_images(upload: Upload, settings: Settings) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
@@ -56,14 +56,17 @@ def edited_images(upload: Upload, settings: Settings) -> tuple[np.ndarray, np.nd
         The original and the completed photograph, uint8 (H, W, 3), and the mask of filled pixels, bool (H, W); None if nothing
         was completed in the editor.
     """
-    desk: Desk | None = st.session_state.get("desk")
-    if desk is None or desk.work is None or desk.upload.key != upload.key or not (chain := desk.shown_chain(settings)):
+    session: EditorSession | None = st.session_state.get("session")
+    if session is None or session.work is None or session.upload.key != upload.key:
         return None
-    return desk.work.picture.pixels, *desk.work.finished(chain)
+    chain = session.shown_chain(settings)
+    if not chain:
+        return None
+    return session.work.picture.pixels, *session.work.finished(chain)
 
 
 def _load(settings: Settings) -> Completer:
-    return load(str(settings.path), settings.changed)
+    return load(str(settings.path), settings.modified)
 
 
 def _choose_mask(upload: Upload) -> Upload | None:

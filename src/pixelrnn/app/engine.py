@@ -10,7 +10,7 @@ import streamlit as st
 
 from ..inference.completer import Completer
 from ..queue import Job, Worker
-from .shelf import Shelf
+from .cache import ImageCache
 
 PATIENCE = 0.6  # s before a progress bar is shown
 STAGES = {  # the stages of a job, and the progress at which each begins
@@ -30,14 +30,14 @@ class Settings:
 
     name: str  # of the weights: a bundled name, or a path
     path: Path
-    changed: int  # when the file was last modified, in ns
+    modified: int  # when the file was last modified, in ns
     samples: int = 1
     seed: int = 0
     level: str = "normal"  # a key of detection.LEVELS
     grain: str = "auto"  # as in Completer
 
     @property
-    def drawn(self) -> dict[str, Any]:
+    def options(self) -> dict[str, Any]:
         """The keyword arguments for a Completer."""
         samples = {"samples": self.samples, "seed": self.seed} if self.samples > 1 else {"seed": self.seed}
         return {**samples, "level": self.level, "grain": self.grain}
@@ -50,14 +50,14 @@ def worker() -> Worker:
 
 
 @st.cache_resource(show_spinner=False)
-def shelf() -> Shelf:
+def image_cache() -> ImageCache:
     """Return the cache of full-size images."""
-    return Shelf()
+    return ImageCache()
 
 
 @st.cache_resource(show_spinner=False, max_entries=4)
-def load(path: str, changed: int) -> Completer:
-    """Load the network of a file; `changed` is part of the cache's key, so that a file that was replaced is loaded again."""
+def load(path: str, modified: int) -> Completer:
+    """Load the network of a file; `modified` is part of the cache's key, so that a file that was replaced is loaded again."""
     return Completer.from_pretrained(path)
 
 

@@ -7,9 +7,9 @@ from collections.abc import Iterable
 import numpy as np
 
 from ..encode import encode_image
-from .figures import Fill
-from .intake import Upload
 from .steps import Chain, Work
+from .uploads import Upload
+from .views import Fill
 
 KINDS = {"png": "image/png", "jpg": "image/jpeg", "webp": "image/webp", "zip": "application/zip"}
 

@@ -7,8 +7,8 @@ import streamlit as st
 
 from ..decode import read_image
 from .components import define
-from .figures import thumbnail
-from .intake import Upload
+from .uploads import Upload
+from .views import thumbnail
 
 _component = define("gallery")
 

@@ -16,19 +16,19 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from ..errors import PixelRNNError
-from .figures import Find
+from .views import Find
 
 Mark = dict[str, Any]
 MAX_MARKS, MAX_NUMBERS = 2000, 400_000  # far more than anyone draws by hand
 
 
-def draw_marks(found: np.ndarray, marks: list[Mark], finds: tuple[Find, ...] = ()) -> np.ndarray:
+def draw_marks(detected: np.ndarray, marks: list[Mark], finds: tuple[Find, ...] = ()) -> np.ndarray:
     """Draw marks on a mask.
 
     Args:
-        found: The detected mask, bool (H, W), True where missing.
+        detected: The detected mask, bool (H, W), True where missing.
         marks: The marks, in order.
-        finds: The detected regions that "find" marks refer to.
+        finds: The detected regions to which "find" marks refer.
 
     Returns:
         The mask after all marks, bool (H, W).
@@ -36,9 +36,9 @@ def draw_marks(found: np.ndarray, marks: list[Mark], finds: tuple[Find, ...] = (
     restarts = [number for number, mark in enumerate(marks) if mark["tool"] in ("clear", "detect")]
     start = restarts[-1] if restarts else -1
     if not marks[start + 1 :] and (start < 0 or marks[start]["tool"] == "detect"):
-        return found
+        return detected
     cleared = start >= 0 and marks[start]["tool"] == "clear"
-    canvas = Image.fromarray(np.zeros_like(found) if cleared else found).convert("L")
+    canvas = Image.fromarray(np.zeros_like(detected) if cleared else detected).convert("L")
     pen = ImageDraw.Draw(canvas)
     taken = {number for number, find in enumerate(finds) if find.taken and not cleared}
     for mark in marks[start + 1 :]:

@@ -14,8 +14,8 @@ from ..weights import DEFAULT, EXPECTED, SHARP, bundled_weights, find_weights
 from . import batch, editor
 from .engine import Settings, load
 from .gallery import choose_example, example
-from .intake import TYPES, Upload
 from .text import HOW_IT_WORKS, INTRODUCTION, NO_WEIGHTS, PRIVACY, plain
+from .uploads import TYPES, Upload
 
 TRAINED = (Path("outputs"), Path("/kaggle/working"))  # where training saves its weights
 PAGE_WIDTH = 1240

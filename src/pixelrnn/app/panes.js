@@ -3,7 +3,7 @@ import { chainOf, current } from "./history.js";
 import { colour, drawMark, drawMarks, drawOutline, drawPicture, pen } from "./paint.js";
 import { scaleOf, toStage, visible } from "./view.js";
 
-const PREVIEW = 1280; // pixels, the longer side of the preview that Python sends, see figures.py
+const PREVIEW = 1280; // pixels, the longer side of the preview that Python sends, see views.py
 const WIDEST = 2048; // pixels, the widest crop
 const KEPT = 8; // crops
 

@@ -14,10 +14,10 @@ import numpy as np
 from ..decode import Picture
 from ..errors import PixelRNNError
 from ..image import paste_known
-from .engine import Settings, shelf
-from .figures import CompletionView, DetectionView
-from .intake import Upload
+from .engine import Settings, image_cache
 from .marks import Mark, check_marks, draw_marks
+from .uploads import Upload
+from .views import CompletionView, DetectionView
 
 MOST_RESULTS, MOST_STEPS, MOST_KEY = 60, 200, 64
 Chain = tuple[tuple[str, int], ...]  # the results that were kept, each with the number of its sample
@@ -86,11 +86,11 @@ class Work:
     @property
     def picture(self) -> Picture:
         """The original photograph. Raises PixelRNNError."""
-        return shelf().get(self.upload.key, self.upload.decode)
+        return image_cache().get(self.upload.key, self.upload.decode)
 
-    def shelve(self, picture: Picture) -> None:
+    def cache(self, picture: Picture) -> None:
         """Put the decoded photograph into the cache."""
-        shelf().put(self.upload.key, picture)
+        image_cache().put(self.upload.key, picture)
 
     def read(self, sent: Any) -> Document:
         """Read a document that a browser sent, which may be anything. Raises PixelRNNError."""
@@ -137,7 +137,7 @@ class Work:
             before = self.after(chain[:-1])
             return replace(before, pixels=self.results[name].completion.fill.apply(before.pixels, sample))
 
-        return shelf().get((self.token, chain), make)
+        return image_cache().get((self.token, chain), make)
 
     def finished(self, chain: Chain) -> tuple[np.ndarray, np.ndarray]:
         """Return the photograph with all fills of `chain`, uint8 (H, W, 3), and the mask of filled pixels, bool (H, W).
@@ -167,7 +167,7 @@ class Work:
         chain, key = document.chain, document.step.key
         return (result for result in reversed(self.results.values()) if (result.chain, result.key) == (chain, key))
 
-    def pictures(self) -> dict[str, bytes]:
+    def previews(self) -> dict[str, bytes]:
         """Return all previews of the whole photograph, by the names that the editor uses."""
         images = {"photo": self.detection.photograph, "found": self.detection.tint}
         images |= {f"find{number}": find.tint for number, find in enumerate(self.detection.finds)}

@@ -2,7 +2,7 @@
 
 import re
 
-from .figures import CompletionView
+from .views import CompletionView
 
 INTRODUCTION = (
     "Upload a photograph with something in the way and get it back without. What is painted over is found and filled in; all "

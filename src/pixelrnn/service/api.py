@@ -47,7 +47,7 @@ async def complete(request: Request) -> Response:
     engine = _guard(request).engine
     query = await asyncio.to_thread(check, Complete, await _fields(request))  # in a thread: base64 of many MB takes long
     response = query.response or _accepted(request)
-    return await _in_turn(request, engine, engine.complete(query, response == "json"))
+    return await _queued(request, engine, engine.complete(query, response == "json"))
 
 
 @router.post("/v1/detect", response_class=Response, **DETECT)
@@ -55,7 +55,7 @@ async def detect(request: Request) -> Response:
     """Detect what is painted over in a picture, or transparent. The mask can be sent with the picture to /v1/complete."""
     engine = _guard(request).engine
     query = await asyncio.to_thread(check, Detect, await _fields(request))
-    return await _in_turn(request, engine, engine.detect(query))
+    return await _queued(request, engine, engine.detect(query))
 
 
 @router.get("/v1/models", **MODELS)
@@ -120,7 +120,7 @@ async def _fields(request: Request) -> dict[str, Any] | bytes:
     return {name: value for name, value in fields.items() if value not in ("", b"")}  # a web form sends empty fields too
 
 
-async def _in_turn(request: Request, engine: Engine, work: Callable[[Job], Answer]) -> Response:
+async def _queued(request: Request, engine: Engine, work: Callable[[Job], Answer]) -> Response:
     """Queue `work`, wait for it, and return its answer. It is cancelled if the client leaves or waits too long.
 
     Raises:

@@ -52,7 +52,7 @@ class Engine:
         self.settings = settings
         self.queue = Worker(settings.threads, settings.queue)
         self.loaded: dict[str, Completer] = {}
-        self._door = threading.Lock()
+        self._lock = threading.Lock()
         self._usual = 1.0  # s, a moving average of the time that a request takes
         for name in load:
             # warm up: the first run of a network takes several times as long
@@ -153,7 +153,7 @@ class Engine:
     def _completer(self, name: str | None) -> Completer:
         """Return the network of these weights, loaded at the first use."""
         name = self._check_name(name)
-        with self._door:
+        with self._lock:
             if name not in self.loaded:
                 self.loaded[name] = Completer.from_pretrained(self.settings.weights[name])
             return self.loaded[name]

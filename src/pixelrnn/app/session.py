@@ -16,21 +16,21 @@ from ..inference.completer import Completer
 from ..masks import as_mask
 from ..queue import Job
 from .engine import DRAW, FILL, LOOK, READ, STAGES, WRITE, Settings, worker
-from .figures import HEAT, CompletionView, completion_view, crop, detection_view
 from .files import KINDS, make_file
-from .intake import Upload
 from .steps import DAMAGED, Chain, Document, Result, Work, read_chain
 from .text import NOTHING_MARKED, describe
+from .uploads import Upload
+from .views import HEAT, CompletionView, completion_view, crop, detection_view
 
 PATIENCE = 0.3  # s that an answer waits for a job to end; less than the cost of being asked again in vain
 PART = 16 * 2**20  # bytes of a file that go into one answer
-MOST_CUTTINGS = 4
-ODD = (AttributeError, KeyError, TypeError, ValueError, OverflowError)  # malformed messages from a browser raise any of these
+MOST_CROPS = 4  # in one answer
+MALFORMED = (AttributeError, KeyError, TypeError, ValueError, OverflowError)  # what a malformed message may raise
 
 Answer = tuple[dict[str, Any], dict[str, bytes]]  # the state as JSON, and images by name
 
 
-class Desk:
+class EditorSession:
     """One visit's photograph in the editor, with its mask if one was uploaded."""
 
     def __init__(self, upload: Upload, mask: Upload | None, level: str, load: Callable[[Settings], Completer]) -> None:
@@ -42,7 +42,7 @@ class Desk:
         self._file: Job | None = None
         self._confirmed = 0  # the number of the last act that was handled
 
-    def turn(self, sent: dict[str, Any], settings: Settings) -> Answer:
+    def answer(self, sent: dict[str, Any], settings: Settings) -> Answer:
         """Handle a message of the editor, start or follow the work, and return the answer."""
         polls = sent.get("polls")
         if self.work is not None and sent.get("rev") == self.work.detection.revision:
@@ -52,7 +52,7 @@ class Desk:
                     self._handle(act, self.work, settings)
             except PixelRNNError as error:
                 self.error = str(error)
-            except ODD:
+            except MALFORMED:
                 self.error = DAMAGED
         else:
             sent = {}  # the message is about an earlier photograph
@@ -61,8 +61,13 @@ class Desk:
         self._follow()
         if self.work is not None and self._job is None:
             self._refill(self.work, settings)
-        state, images = self._answer(sent, settings)
+        state, images = self._state_and_images(sent, settings)
         return state | {"polls": polls}, images  # Streamlit would not deliver an answer equal to the one before
+
+    def is_about(self, upload: Upload, mask: Upload | None, level: str) -> bool:
+        """Whether the session is about this photograph, with this mask and this level of detection."""
+        own_mask = None if self.mask is None else self.mask.key
+        return (self.upload.key, own_mask, self.level) == (upload.key, None if mask is None else mask.key, level)
 
     def shown_chain(self, settings: Settings) -> Chain:
         """Return the chain of the shown result: all steps that were kept, and the current one if it is filled in."""
@@ -92,11 +97,11 @@ class Desk:
             else:
                 mask, source = as_mask(self.mask.decode_mask(), picture.pixels.shape[:2]), "given"
             work = Work(self.upload, detection_view(picture.pixels, mask, source, self.upload.key, detection))
-            work.shelve(picture)
+            work.cache(picture)
             job.shared = work
-            return (
-                _fill(job, work, Document(), mask, completer, settings, start) if work.detection.sure and mask.any() else None
-            )
+            if not work.detection.sure or not mask.any():
+                return None
+            return _fill(job, work, Document(), mask, completer, settings, start)
 
         self._job, self._filled = worker().submit(run), ((), "", settings)
 
@@ -169,7 +174,7 @@ class Desk:
         if completion is not None and self.work is not None and self._filled is not None:
             self.work.add(Result(self.work.next_name(), *self._filled, completion))
 
-    def _answer(self, sent: dict[str, Any], settings: Settings) -> Answer:
+    def _state_and_images(self, sent: dict[str, Any], settings: Settings) -> Answer:
         """Return the state and all images that the editor does not have yet."""
         state: dict[str, Any] = {"rev": None, "confirmed": self._confirmed, "busy": None}
         for job in (self._job, self._file):
@@ -177,14 +182,14 @@ class Desk:
                 state["busy"] = {"stage": job.stage, "share": STAGES[job.stage], "ahead": job.ahead()}
         images: dict[str, bytes] = {}
         if self.work is not None:
-            images = {name: data for name, data in self.work.pictures().items() if name not in (sent.get("has") or [])}
+            images = {name: data for name, data in self.work.previews().items() if name not in (sent.get("has") or [])}
             try:
-                for want in (sent.get("wants") or [])[:MOST_CUTTINGS]:
+                for want in (sent.get("wants") or [])[:MOST_CROPS]:
                     images[str(want["name"])[:200]] = self._crop(self.work, want)
                 state["file"] = self._part(sent.get("part"), images)
             except PixelRNNError as error:
                 self.error, self._file = str(error), None
-            except ODD:
+            except MALFORMED:
                 self.error = DAMAGED
             state |= _state(self.work, settings)
         return state | {"error": self.error}, images
@@ -220,7 +225,7 @@ def _fill(
     source = "given" if document.chain or document.step.marks else work.detection.source
     # a network that reads no mask must see the paint, since it detects it by itself
     blind = source != "given" and not completer.backend.reads_mask
-    result = replace(completer(picture, None if blind else mask, **settings.drawn), mask_source=source)
+    result = replace(completer(picture, None if blind else mask, **settings.options), mask_source=source)
     seconds = time.perf_counter() - start
     job.stage = DRAW
     return completion_view(picture, result, seconds)
