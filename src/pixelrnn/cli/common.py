@@ -25,7 +25,7 @@ Weights = Annotated[
     str,
     typer.Option(
         help=f"{SHARP} (default), {EXPECTED} (least error, softer), a .safetensors file, a plain .pth state dict, or "
-        "OWNER/NAME[@REVISION] on the Hugging Face hub."
+        "OWNER/NAME or OWNER/NAME@REVISION on the Hugging Face hub."
     ),
 ]
 Device = Annotated[str, typer.Option(help="cpu or cuda.")]

@@ -31,7 +31,7 @@ class Methods(NamedTuple):
 def evaluate(
     cases: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="[CASES]...", help="Folders with input/, mask/ and target/ID.png, or folders of such sets."),
+        typer.Argument(metavar="[CASES]...", help="Sets of cases, SET/{input,mask,target}/ID.png, or folders of such sets."),
     ] = None,
     weights: Annotated[
         list[str] | None, typer.Option(help="Weights to score; may be repeated. By default the bundled ones.")

@@ -18,7 +18,7 @@ def push(
         typer.Option("--license", help="Licence of weights that you trained from scratch, such as mit or cc-by-4.0."),
     ] = None,
 ) -> None:
-    """Push weights to the Hugging Face hub with model card, loss curve and history, but no photographs. Needs pixelrnn[hub]."""
+    """Push weights to the Hugging Face hub with model card, loss curve and history, but no photographs. Needs the hub extra."""
     from ..publishing import push_to_hub
 
     say(push_to_hub(run, repo, private, licence))

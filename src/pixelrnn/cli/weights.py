@@ -28,7 +28,7 @@ def export(
         bool, typer.Option("--bundled", help="Rewrite the graphs of the bundled weights, after a checkpoint was replaced.")
     ] = False,
 ) -> None:
-    """Export a network as an ONNX file for any batch, height and width, and check it against torch. Needs pixelrnn[train]."""
+    """Export a network as an ONNX file for any batch, height and width, and check it against torch. Needs the train extra."""
     from ..checkpoint import load
     from ..inference import export as exporting
     from ..weights import find_weights
