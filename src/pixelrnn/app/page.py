@@ -89,7 +89,7 @@ def _choose_settings(weights: dict[str, str]) -> Settings:
         seed = int(st.number_input("Seed", 0, 2**31 - 1, 0, help=help_text))
     help_text = "Strict makes almost no false detections. Eager misses almost nothing, but has more false detections."
     level = st.selectbox("What counts as painted over", list(LEVELS), 1, format_func=str.capitalize, help=help_text)
-    help_text = "Adds noise to the filled pixels that matches the photograph's own grain around them."
+    help_text = "Adds noise to the filled pixels that matches the photograph's own grain around them, if it has any."
     grain = st.toggle("Grain", True, help=help_text)
     st.caption(PRIVACY)
     return Settings(state.weights, path, changed, samples, seed, level, "auto" if grain else "none")

@@ -49,7 +49,7 @@ LABELS = {
     "redo": "Redo",
     "redo_about": "Redo (Ctrl+Y)",
     "clear": "Clear",
-    "clear_about": "Remove all marks",
+    "clear_about": "Unmark everything",
     "detect": "Detect again",
     "detect_about": "Go back to what was detected automatically",
     "view": "View",
