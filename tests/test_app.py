@@ -19,7 +19,7 @@ from streamlit.testing.v1 import AppTest
 
 from conftest import draw_room
 from pixelrnn import decode as decoding
-from pixelrnn.app import intake, page
+from pixelrnn.app import page, uploads
 from pixelrnn.app.marks import MAX_MARKS, draw_marks
 from pixelrnn.checkpoint import save
 from pixelrnn.cli import main
@@ -609,7 +609,7 @@ def test_too_large_a_picture_is_refused_before_it_is_decoded(
     monkeypatch.setattr(decoding, "as_rgb", lambda picture: pytest.fail("decoded"))
     shown = start("seeing.pth").upload(encode(OCCLUDED))
     assert "room.png: 80 x 60 pixels, at most 0.004 megapixels are read" in shown.text()
-    monkeypatch.setattr(intake, "MAX_BYTES", 1000)
+    monkeypatch.setattr(uploads, "MAX_BYTES", 1000)
     assert "at most 0 MB are read" in shown.upload(encode(OCCLUDED)).text()
 
 

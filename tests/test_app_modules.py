@@ -73,7 +73,7 @@ def test_undo_and_redo_work_across_steps(js: Modules) -> None:
     told = js(
         "history",
         """(() => {
-            const all = new History(mask_out()), seen = [];
+            const all = new History(blank()), seen = [];
             const look = () => seen.push([all.doc.at, current(all.doc).marks.length, current(all.doc).key]);
             all.make(marked(all.doc, dot)); look();
             all.make(kept(all.doc, "r1")); look();
@@ -97,7 +97,7 @@ def test_undo_and_redo_work_across_steps(js: Modules) -> None:
 
 
 def test_a_result_is_that_of_the_same_marks_on_the_same_steps(js: Modules) -> None:
-    doc = js("history", 'marked(kept(mask_out(), "r1"), dot)', dot=DOT)
+    doc = js("history", 'marked(kept(blank(), "r1"), dot)', dot=DOT)
     key = doc["steps"][1]["key"]
     results = [
         {"name": "r1", "chain": [], "key": ""},

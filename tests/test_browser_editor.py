@@ -98,7 +98,7 @@ def test_after_clear_there_is_nothing_to_complete_and_nothing_to_download(visit:
     assert me.state == "Nothing is marked. Brush over what is in the way."
     for name in ("Complete", "Keep", "Download PNG", "JPEG", "All (ZIP)"):
         assert me.page.get_by_role("button", name=name, exact=True).is_disabled()
-    assert me.page.get_by_text("The result comes here.").is_visible()
+    assert me.page.get_by_text("The result will appear here.").is_visible()
     me.drag((0.6, 0.5), (0.8, 0.5))
     me.wait_until("marked")
     assert me.page.get_by_role("button", name="Download PNG").is_disabled()

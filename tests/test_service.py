@@ -246,7 +246,7 @@ def test_more_bytes_than_are_read_are_refused_said_or_not(client: httpx.Client) 
     unsaid = client.post("/v1/complete", content=pieces(), headers={"Content-Type": "application/json"})
     for answer in (said, unsaid):
         assert answer.status_code == 413
-        assert answer.json()["detail"] == "too large a request: at most 1 MB are read. Send a smaller file."
+        assert answer.json()["detail"] == "the request is too large: at most 1 MB are read. Send a smaller file."
 
 
 def test_too_many_pixels_are_refused_before_they_are_decoded(client: httpx.Client) -> None:

@@ -1,4 +1,4 @@
-"""What the page's modules take from pixelrnn, as JSON: python web/constants.py"""
+"""Print the constants that the page's modules take from pixelrnn, as JSON: python web/constants.py."""
 
 import json
 
@@ -13,5 +13,5 @@ def constants(module: object, names: str) -> dict[str, object]:
     return {name: getattr(module, name) for name in names.split()}
 
 
-found = {**constants(detection, REGIONS), "LEVEL": detection.LEVELS["normal"]}
-print(json.dumps({**found, "paint": constants(paint, OUTLINES), "tiling": constants(tiling, PARTS)}))
+regions = {**constants(detection, REGIONS), "LEVEL": detection.LEVELS["normal"]}
+print(json.dumps({**regions, "paint": constants(paint, OUTLINES), "tiling": constants(tiling, PARTS)}))

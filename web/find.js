@@ -1,9 +1,10 @@
-// What is painted over, of what the network sees: regions, by their confidence, to the pixel. It is pixelrnn.inference.detection, with its
-// names, and its constants, which `web/build` reads from there. A large photograph is looked at in a reduced view alone.
+// Finds what is painted over: regions of the network's detection that are confident enough, refined to the pixel. This is a port of
+// pixelrnn.inference.detection with the same names; `web/build` reads the constants from there. Unlike there, a large photograph is only
+// looked at in a reduced view.
 import { any, both, clusters, count, cut, either, grow, map, places, shrink, without } from "./masks.js";
 import { quantile, squared, trace } from "./trace.js";
 
-// rgba (H, W, 4) and the network's logits (H, W) to a mask of what is to be filled
+// Turn an image, rgba (H, W, 4), and the network's logits (H, W) into the mask of pixels to fill.
 export function find(rgba, width, height, logits, known) {
   const missing = new Uint8Array(width * height), seen = map(logits, (odds) => odds > 0), planes = evidence(rgba, width, height);
   const rest = places(map(seen, (value) => !value));
@@ -24,8 +25,8 @@ export function find(rgba, width, height, logits, known) {
   return missing;
 }
 
-// a mask found in a view that was reduced by `factor`, its outlines traced in the photograph itself; where there is nothing to trace
-// they go on for what the view may have lost
+// Refine the outlines of a mask that was found in a view reduced by `factor`, in the photograph itself. Where there is nothing to trace,
+// the mask is dilated by what the view may have lost.
 export function sharpened(rgba, width, height, mask, factor, known) {
   const off = Math.ceil(factor), paint = { ...known.paint, BAND: known.paint.BAND + off, REACH: known.paint.REACH + 2 * off }, sharp = new Uint8Array(mask.length);
   for (const { box } of clusters(mask, width, height, known.CELL * off)) {
@@ -39,7 +40,7 @@ export function sharpened(rgba, width, height, mask, factor, known) {
 
 const mean = (values, at) => at.reduce((sum, i) => sum + values[i], 0) / at.length;
 
-// what in the single pixels marks paint: how large the steps are, whether there is none, and by how much they stand alone
+// What marks paint in single pixels: how large the step to the neighbours is, whether there is none, and by how much it stands out.
 function evidence(rgba, width, height) {
   const size = width * height, green = (i) => rgba[4 * i + 1], scale = (step) => Math.round((Math.log2(1 + step) * 255) / 8) / 255;
   const scales = Float64Array.from({ length: 256 }, (_, step) => scale(step));
@@ -60,7 +61,7 @@ function evidence(rgba, width, height) {
   return { rough, flat, alone };
 }
 
-// what speaks for and against a region being paint
+// The features from which a region's confidence is computed.
 function traits({ width, height, logits, rough, flat, alone }, seen, share) {
   const odds = Float64Array.from(places(seen), (i) => logits[i]).sort(), or = (mask, other, more = 0) => (count(mask) > more ? mask : other);
   const inner = places(or(shrink(seen, width, height, 2), seen, 10)), wider = grow(seen, width, height, 1);

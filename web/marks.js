@@ -1,4 +1,4 @@
-// What is marked on the photograph: strokes { tool, radius, points } and masks { image }, in pixels of the photograph, drawn in order.
+// The marks on the photograph: strokes { tool, radius, points } and masks { image }, in pixels of the photograph, drawn in order.
 export class Marks {
   constructor(canvas) {
     this.canvas = canvas;
@@ -41,11 +41,11 @@ export class Marks {
     points.forEach(([x, y]) => pen.lineTo(x, y));
     pen.stroke();
     pen.beginPath();
-    pen.arc(...points[0], radius, 0, 2 * Math.PI); // a stroke of no length is not drawn everywhere
+    pen.arc(...points[0], radius, 0, 2 * Math.PI); // not every browser draws a stroke of no length
     pen.fill();
   }
 
-  // of a mask, 1 where missing
+  // Turn a mask, 1 where missing, into an image of marks.
   image(missing) {
     const image = new OffscreenCanvas(this.canvas.width, this.canvas.height), pen = image.getContext("2d"), data = pen.createImageData(image.width, image.height);
     const [r, g, b] = [1, 3, 5].map((at) => parseInt(this.colour.slice(at, at + 2), 16)), whole = new Uint32Array(data.data.buffer);
@@ -55,7 +55,7 @@ export class Marks {
     return image;
   }
 
-  // a mask of whatever a mark touches, 1 where missing
+  // Return the mask of all pixels that a mark touches, 1 where missing.
   missing() {
     const { data } = this.pen.getImageData(0, 0, this.canvas.width, this.canvas.height), found = new Uint8Array(data.length / 4);
     for (let i = 0; i < found.length; i += 1) found[i] = data[4 * i + 3] ? 1 : 0;
@@ -63,7 +63,8 @@ export class Marks {
   }
 }
 
-// Mouse, pen, finger and keys on the stage. does: { begin, extend, finish, cancel } a stroke at a place in shares of the sides, ring(place)
+// Listen to mouse, pen, finger and keys on the stage. `does` handles them: { begin, extend, finish, cancel } draw a stroke and ring shows
+// the brush; places are [x, y] in [0, 1].
 export function wire(stage, does) {
   const at = ({ clientX, clientY }) => {
     const box = stage.getBoundingClientRect();

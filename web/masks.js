@@ -1,4 +1,4 @@
-// Masks: Uint8Array of width x height, 1 where something is.
+// Operations on masks: a mask is a Uint8Array of width x height that holds 0 and 1.
 export const any = (mask) => mask.includes(1);
 export const map = (mask, is) => Uint8Array.from(mask, (value, i) => (is(value, i) ? 1 : 0));
 export const not = (mask) => mask.map((value) => value ^ 1);
@@ -8,7 +8,7 @@ export const without = (one, other) => one.map((value, i) => value & (other[i] ^
 export const count = (mask) => mask.reduce((sum, value) => sum + value, 0);
 export const places = (mask) => { const found = []; for (let i = mask.indexOf(1); i >= 0; i = mask.indexOf(1, i + 1)) found.push(i); return found; };
 
-// grown by so many pixels in all eight directions
+// Dilate a mask by a number of pixels in all eight directions.
 export function grow(mask, width, height, pixels) {
   const along = (from, lines, line, side, step) => {
     const to = new Uint8Array(from.length);
@@ -25,7 +25,7 @@ export function grow(mask, width, height, pixels) {
 
 export const shrink = (mask, width, height, pixels) => not(grow(not(mask), width, height, pixels));
 
-// the connected parts, pixels in the same or neighbouring cells being connected: [{ box: [top, left, bottom, right], pixels }]
+// The connected regions of a mask: [{ box: [top, left, bottom, right], pixels }]. Pixels in the same or neighbouring cells are connected.
 export function clusters(mask, width, height, cell) {
   const columns = Math.ceil(width / cell), rows = Math.ceil(height / cell), cells = Array.from({ length: rows * columns }, () => []), found = [];
   for (const i of places(mask)) cells[Math.floor(Math.floor(i / width) / cell) * columns + Math.floor((i % width) / cell)].push(i);
@@ -55,7 +55,7 @@ export function clusters(mask, width, height, cell) {
   return found;
 }
 
-// the part in a box [top, left, bottom, right] of anything with so many numbers a pixel
+// Crop an array with `depth` numbers for each pixel to a box [top, left, bottom, right].
 export function cut(array, width, [top, left, bottom, right], depth = 1) {
   const line = (right - left) * depth, part = new array.constructor((bottom - top) * line);
   for (let y = top; y < bottom; y += 1) part.set(array.subarray((y * width + left) * depth, (y * width + right) * depth), (y - top) * line);

@@ -1,4 +1,4 @@
-// The page: files in, marks, what the worker says, a file out.
+// The page: opens files, draws marks, shows what the worker reports, and saves the result.
 import { Marks, wire } from "./marks.js";
 
 const get = (id) => document.getElementById(id), status = get("status"), photo = get("photo"), result = get("result"), stage = get("stage");
@@ -16,7 +16,7 @@ function ask(task, given = {}) {
   return new Promise((done, failed) => waiting.set(asked, { done, failed }));
 }
 
-// one thing after the other is said to be done; what fails is told in one line. Gives whether it was done
+// Run a task with a status text, and show an error in one line. Returns whether it succeeded.
 async function work(text, doing) {
   const mine = opened;
   working += 1;
@@ -53,7 +53,7 @@ async function open(file) {
     answer = null;
     show(bitmap);
     if (!missing) {
-      tell("Nothing that is painted over was found. Mark with the brush what is to go, then press Complete.");
+      tell("Nothing that is painted over was found. Mark what to remove with the brush, then press Complete.");
       return;
     }
     marks.add({ image: marks.image(missing) });
@@ -76,7 +76,7 @@ function show(bitmap) {
 
 async function complete(isCurrent, before = "Completed") {
   const missing = marks.missing(), share = missing.reduce((sum, value) => sum + value, 0) / missing.length;
-  if (!share) throw new Error("Nothing is marked. Mark with the brush what is to go.");
+  if (!share) throw new Error("Nothing is marked. Mark what to remove with the brush.");
   tell(`${before}: ${percent(share)} of the photograph. Filling it in …`, "busy");
   const { rgba, milliseconds } = await ask("complete", { missing });
   if (!isCurrent()) return;
@@ -84,7 +84,7 @@ async function complete(isCurrent, before = "Completed") {
   result.getContext("2d").putImageData(new ImageData(rgba, result.width, result.height), 0, 0);
   tell(`Done: ${percent(share)} of the photograph was filled in, in ${(milliseconds / 1000).toFixed(1)} s. Mark more, or download it.`);
   document.body.dataset.milliseconds = milliseconds;
-  if (matchMedia("(max-width: 640px)").matches) result.scrollIntoView({ block: "center" }); // it is below what was marked
+  if (matchMedia("(max-width: 640px)").matches) result.scrollIntoView({ block: "center" }); // on a narrow screen the result is below the marked photograph
 }
 
 const percent = (share) => (share < 0.001 ? "less than 0.1%" : `${(100 * share).toFixed(share < 0.1 ? 1 : 0)}%`);
@@ -102,7 +102,7 @@ function mark(given) {
   refresh();
 }
 
-// in pixels of the photograph; the largest is a fifth of its longer side
+// The brush's radius in pixels of the photograph; the largest brush is a fifth of its longer side across.
 const radius = () => Math.max(0.5, (Math.max(photo.width, photo.height) / 10) * (get("size").value / 100) ** 1.5);
 const place = ([x, y]) => [x * photo.width, y * photo.height];
 
@@ -159,7 +159,7 @@ function start() {
     else done(data.answer);
   });
   worker.addEventListener("error", () => {
-    const trouble = new Error("The page's worker ended. Reload the page; if that does not help, its folder is not whole, or the browser is too old.");
+    const trouble = new Error("The page's worker stopped. Reload the page. If that does not help, files are missing from the page's folder, or the browser is too old.");
     waiting.forEach(({ failed }) => failed(trouble));
     waiting.clear();
     get("intake").hidden = true;

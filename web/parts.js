@@ -1,12 +1,12 @@
-// Which parts of a photograph go through the network: pixelrnn.inference.tiling, with its names, and its constants, which `web/build` reads
-// from there. A box is [top, left, bottom, right].
+// Chooses the parts of a photograph that go through the network. This is a port of pixelrnn.inference.tiling with the same names;
+// `web/build` reads the constants from there. A box is [top, left, bottom, right].
 import { any, clusters, cut, shrink } from "./masks.js";
 
 const union = (one, other) => [Math.min(one[0], other[0]), Math.min(one[1], other[1]), Math.max(one[2], other[2]), Math.max(one[3], other[3])];
 const meet = (one, other) => one[0] < other[2] && other[0] < one[2] && one[1] < other[3] && other[1] < one[3];
 const area = (box) => (box[2] - box[0]) * (box[3] - box[1]);
 
-// what goes through the network at once: [{ box: around what is missing, part: all that decides what is filled in there }]
+// The parts that go through the network at once: [{ box: around missing pixels, part: the box with all surroundings that matter for it }].
 export function parts(missing, width, height, known) {
   return groups(missing, width, height, known).map((box) => {
     const wide = widest(missing, width, height, box), [pixels, share] = known.MARGIN;
@@ -15,7 +15,7 @@ export function parts(missing, width, height, known) {
   });
 }
 
-// boxes around what is missing, one for what would share its surroundings
+// Boxes around missing pixels; boxes that would share their surroundings are joined.
 function groups(missing, width, height, { GRAIN, MARGIN, FEW }) {
   const boxes = clusters(missing, width, height, Math.max(GRAIN, Math.ceil(Math.max(width, height) / 256))).map(({ box }) => box);
   boxes.sort((one, other) => one.map((edge, i) => edge - other[i]).find(Boolean) ?? 0);
@@ -28,12 +28,12 @@ function groups(missing, width, height, { GRAIN, MARGIN, FEW }) {
     boxes.push(union(boxes[i], boxes[j]));
     boxes.splice(j, 1);
     boxes.splice(i, 1);
-    i = -1; // what is joined may join others
+    i = -1; // a joined box may now join others
   }
   return boxes;
 }
 
-// a box with a margin on each side and sides that are multiples of `grain`, as far as the photograph goes
+// Extend a box by a margin and to sides that are multiples of `grain`, within the photograph.
 function around(box, margin, width, height, grain) {
   const sides = [[box[0], box[2], height], [box[1], box[3], width]].map(([start, end, side]) => {
     const low = Math.max(0, start - margin), length = Math.ceil((Math.min(side, end + margin) - low) / grain) * grain, high = Math.min(side, low + length);
@@ -42,7 +42,7 @@ function around(box, margin, width, height, grain) {
   return [sides[0][0], sides[1][0], sides[0][1], sides[1][1]];
 }
 
-// twice the greatest distance, about, of a pixel missing in the box from a known one; the photograph's border is none
+// About twice the largest distance of a missing pixel in the box from a known one; the photograph's border does not count as known.
 function widest(missing, width, height, box) {
   const [top, left, bottom, right] = box, inside = cut(missing, width, box), side = right - left, longest = Math.max(bottom - top, side);
   const step = Math.ceil(longest / 128), [above, before, below, after] = [top > 0, left > 0, bottom < height, right < width].map(Number);
@@ -56,7 +56,7 @@ function widest(missing, width, height, box) {
   return (2 * depth - 1) * step;
 }
 
-// bilinearly, so that nothing of what is missing is lost
+// Enlarge a mask bilinearly, so that no missing pixel is lost.
 export function enlarged(mask, wide, high, width, height) {
   const near = (place, side, size) => {
     const at = ((place + 0.5) * size) / side - 0.5, low = Math.max(0, Math.floor(at));

@@ -1,20 +1,21 @@
-// Where paint ends, to the pixel: pixelrnn.inference.paint, with its names, and its constants, which `web/build` reads from there.
+// Refines where paint ends, to the pixel. This is a port of pixelrnn.inference.paint with the same names; `web/build` reads the constants
+// from there.
 import { any, both, count, either, grow, map, not, places, shrink, without } from "./masks.js";
 
-// what is covered, with the ring around it that holds some of the paint's colour; null for paint with nothing to go by.
-// rgba (H, W, 4); seen: of which a detector has seen all but the edge
+// Return the mask of what is covered, with the ring around it that holds some of the paint's colour; null if there is nothing to go by.
+// `rgba` is (H, W, 4), and `seen` a detector's mask, which is right except near its edge.
 export function trace(rgba, width, height, seen, known) {
   const larger = (mask, pixels) => grow(mask, width, height, pixels);
   const inside = shrink(seen, width, height, known.BAND), near = larger(seen, known.BAND);
   if (!any(inside)) return null;
-  const thin = without(seen, larger(inside, 2 * known.BAND)); // words beside a box, say, whose edge is not the box's
+  const thin = without(seen, larger(inside, 2 * known.BAND)); // for example words beside a box, whose edge is not the box's
   const broad = broadly(rgba, width, height, without(seen, thin), inside, without(near, thin), known);
   return broad && either(broad, larger(thin, 1));
 }
 
 function broadly(rgba, width, height, seen, inside, near, known) {
   const larger = (mask, pixels) => grow(mask, width, height, pixels);
-  const within = shrink(seen, width, height, 2); // as far out as compression shows and the paint is sure
+  const within = shrink(seen, width, height, 2); // leave out the edge, where compression mixes colours
   const is = exactColours(rgba, within, both(within, larger(not(seen), 5)), known);
   if (is) return either(inside, map(near, (value, i) => value && is(i)));
   const local = localMean(rgba, width, height, inside, known.REACH), distance = distances(rgba, local);
@@ -28,7 +29,7 @@ function broadly(rgba, width, height, seen, inside, near, known) {
   return either(either(mask, tinted), larger(without(mask, local.there), 1));
 }
 
-// whether a pixel has one of the few colours that paint is of, within and at its edge; null where it has more
+// Return a test for the few exact colours of the paint; null if the paint has more than a few, inside or at its edge.
 function exactColours(rgba, within, edge, known) {
   const counts = new Map(), code = (i) => (rgba[4 * i] << 16) | (rgba[4 * i + 1] << 8) | rgba[4 * i + 2];
   for (const i of places(within)) counts.set(code(i), (counts.get(code(i)) ?? 0) + 1);
@@ -40,7 +41,7 @@ function exactColours(rgba, within, edge, known) {
   return at.filter((i) => set.has(code(i))).length >= known.FLAT[1] * at.length ? (i) => set.has(code(i)) : null;
 }
 
-// the mean colour of the pixels of a mask within reach, and where there are any
+// The mean colour of a mask's pixels within reach of each pixel, and where there are any.
 function localMean(rgba, width, height, mask, reach) {
   const size = width * height, mean = new Float64Array(3 * size), there = new Uint8Array(size), wide = width + 1;
   const sums = Array.from({ length: 4 }, (_, channel) => {
@@ -69,7 +70,7 @@ function localMean(rgba, width, height, mask, reach) {
 const distances = (rgba, { mean, there }) => Float64Array.from(there, (_, i) => Math.max(
   Math.abs(rgba[4 * i] - mean[3 * i]), Math.abs(rgba[4 * i + 1] - mean[3 * i + 1]), Math.abs(rgba[4 * i + 2] - mean[3 * i + 2])));
 
-// whether a pixel beside coloured paint holds some of its colour
+// Whether a pixel beside coloured paint holds some of the paint's colour.
 function isTinted(rgba, paint, outside, i, known) {
   const colour = paint.subarray(3 * i, 3 * i + 3), plain = (v) => v.map((value) => value - (v[0] + v[1] + v[2]) / 3);
   if (Math.max(...colour) - Math.min(...colour) <= known.COLOURED) return false;
@@ -79,7 +80,7 @@ function isTinted(rgba, paint, outside, i, known) {
   return dot(step, way) > known.TINT * dot(way, way);
 }
 
-// noise ends where the picture is about half as rough as it; null for what is no rougher than what lies around
+// Refine the outline of noise, which ends where the image is about half as rough; null if it is no rougher than its surroundings.
 function rough(rgba, width, height, inside, near, known) {
   const grey = Float64Array.from(inside, (_, i) => (rgba[4 * i] + rgba[4 * i + 1] + rgba[4 * i + 2]) / 3);
   const step = (i, there, next) => (there ? Math.abs(grey[next] - grey[i]) : 0);
@@ -93,7 +94,7 @@ function rough(rgba, width, height, inside, near, known) {
   return box === mask ? grow(mask, width, height, 2) : box;
 }
 
-// Pillow's box blur: the borders go on outside
+// Pillow's box blur, which repeats the border pixels.
 function blur(values, width, height, reach) {
   const along = (from, lines, line, side, step) => {
     const to = new Float64Array(from.length);
@@ -114,7 +115,7 @@ export function quantile(values, share) {
   return sorted[below] + (at - below) * (sorted[Math.min(below + 1, sorted.length - 1)] - sorted[below]);
 }
 
-// an upright box that is ragged at its edges, made straight; any other mask as it is
+// Straighten an upright box that is ragged at its edges; return any other mask unchanged.
 export function squared(mask, width, height, known) {
   const rows = new Float64Array(height), columns = new Float64Array(width), box = new Uint8Array(mask.length);
   for (const i of places(mask)) { rows[Math.floor(i / width)] += 1; columns[i % width] += 1; }

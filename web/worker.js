@@ -1,5 +1,5 @@
-// The work, apart from the page: a file to pixels, what is painted over them, and what was behind it. It is asked
-// { id, task, ... } and answers { id, answer } or { id, trouble }, and { say } in between.
+// The worker: decodes files, detects what is painted over, and completes it. It receives { id, task, ... } and answers { id, answer } or
+// { id, trouble }, with messages { say } in between.
 import * as ort from "./ort/ort.wasm.min.mjs";
 import { find, sharpened } from "./find.js";
 import { any, cut, either, places } from "./masks.js";
@@ -7,7 +7,7 @@ import { enlarged, parts } from "./parts.js";
 
 const MEGABYTES = 50, MEGAPIXELS = 24;
 
-class Trouble extends Error {} // what it says is for people
+class Trouble extends Error {} // an error with a message for the user
 
 const say = (text) => postMessage({ say: text });
 let picture = null; // { width, height, rgba }
@@ -18,13 +18,13 @@ ort.env.logLevel = "error";
 
 async function fetched(name) {
   const file = await fetch(new URL(name, import.meta.url)).catch(() => null);
-  if (!file?.ok) throw new Trouble(`${name} could not be loaded. Reload the page; if that does not help, its folder is not whole.`);
+  if (!file?.ok) throw new Trouble(`${name} could not be loaded. Reload the page. If that does not help, the file is missing from the page's folder.`);
   return file;
 }
 
 const known = fetched("constants.json").then((file) => file.json());
 const session = fetched("pipeline.onnx").then((file) => file.arrayBuffer()).then((data) => ort.InferenceSession.create(data));
-known.catch(() => {}); // told when it is needed
+known.catch(() => {}); // the error is reported when the value is needed
 session.catch(() => {});
 
 async function run(rgba, width, height, mask) {
@@ -42,7 +42,7 @@ function drawn(image, width, height) {
   return pen.getImageData(0, 0, width, height).data;
 }
 
-// upright, in sRGB
+// Decode a file: upright, in sRGB.
 async function decoded(file) {
   if (file.size > MEGABYTES * 2 ** 20) throw new Trouble(`${file.name} has ${Math.ceil(file.size / 2 ** 20)} MB; at most ${MEGABYTES} are read. Give a smaller file.`);
   const bitmap = await createImageBitmap(file, { imageOrientation: "from-image", premultiplyAlpha: "none" }).catch(() => null);
@@ -58,7 +58,7 @@ const tasks = {
     await session;
   },
 
-  // a photograph: { bitmap, missing }, what is missing by itself, or null
+  // Open a photograph: { bitmap, missing }, where missing is the detected mask, or null.
   async open({ file }) {
     const { bitmap, width, height, rgba } = await decoded(file), clear = new Uint8Array(width * height);
     for (let i = 0; i < clear.length; i += 1) {
@@ -71,7 +71,7 @@ const tasks = {
     return { bitmap: await createImageBitmap(new ImageData(rgba, width, height)), missing: any(missing) ? missing : null };
   },
 
-  // a mask of the photograph
+  // Read a mask of the photograph.
   async mask({ file }) {
     const { bitmap, width, height, rgba } = await decoded(file);
     bitmap.close();
@@ -84,7 +84,7 @@ const tasks = {
     return { missing };
   },
 
-  // the photograph with what is missing filled in: { rgba, milliseconds }
+  // Fill in the missing pixels of the photograph: { rgba, milliseconds }.
   async complete({ missing }) {
     const start = performance.now(), { width, height } = picture, rgba = picture.rgba.slice(), each = parts(missing, width, height, (await known).tiling);
     for (const [number, { box, part }] of each.entries()) {
@@ -99,7 +99,7 @@ const tasks = {
     return { rgba, milliseconds: performance.now() - start };
   },
 
-  // the same as a PNG
+  // Encode the completed photograph as a PNG.
   async save({ rgba }) {
     const canvas = new OffscreenCanvas(picture.width, picture.height);
     canvas.getContext("2d", { willReadFrequently: true }).putImageData(new ImageData(rgba, picture.width, picture.height), 0, 0);
@@ -107,7 +107,7 @@ const tasks = {
   },
 };
 
-// what is painted over: it is looked for in a reduced view
+// Detect what is painted over, in a reduced view of the photograph.
 async function painted({ width, height, rgba }, bitmap) {
   say("Looking for what is painted over …");
   const constants = await known, factor = Math.max(1, Math.max(width, height) / constants.DETECT_SIDE);
@@ -116,17 +116,17 @@ async function painted({ width, height, rgba }, bitmap) {
   const { logits } = await run(view, wide, high, new Uint8Array(wide * high));
   const seen = find(view, wide, high, logits, constants);
   if (factor === 1 || !any(seen)) return seen;
-  say("Looking where it ends …");
+  say("Refining the outlines …");
   return sharpened(rgba, width, height, enlarged(seen, wide, high, width, height), factor, constants);
 }
 
-let last = Promise.resolve(); // one after the other
+let last = Promise.resolve(); // tasks run one after the other
 onmessage = ({ data: { id, task, ...given } }) => {
   last = last.then(async () => {
     try {
       postMessage({ id, answer: await tasks[task](given) });
     } catch (error) {
-      const memory = /memory|alloc|RangeError/i.test(`${error}`) ? "The browser has not enough memory for it. Reload the page, and give a smaller picture." : null;
+      const memory = /memory|alloc|RangeError/i.test(`${error}`) ? "The browser does not have enough memory. Reload the page, and give a smaller picture." : null;
       postMessage({ id, trouble: error instanceof Trouble ? error.message : memory ?? `It did not work (${error?.message ?? error}). Reload the page, or use another browser.` });
     }
   });

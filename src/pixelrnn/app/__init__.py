@@ -1,1 +1,1 @@
-"""The web page over Completer; the only place that imports streamlit."""
+"""The web page around Completer. Only this package imports streamlit."""

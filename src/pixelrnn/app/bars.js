@@ -1,4 +1,4 @@
-// What the bars and strips show of the document: one state at a time, in which what cannot be done cannot be pressed.
+// Updates the toolbars, strips and status line from the document; buttons for what cannot be done are disabled.
 import { change, tell } from "./editor.js";
 import { chainOf, current, gone, resultsOf, sampled } from "./history.js";
 import { shareOf } from "./paint.js";
@@ -6,7 +6,7 @@ import { foundOf, radiusOf, render, sizeOf, wanted } from "./panes.js";
 import { inside } from "./view.js";
 import { say } from "./wire.js";
 
-const REST = 80; // ms until a view is at rest
+const REST = 80; // ms without movement, after which crops are requested
 
 export function measure(s) {
   s.share = s.rev ? shareOf(s.photo, current(s.history.doc).marks, foundOf(s)) : 0;
@@ -28,7 +28,7 @@ export function refresh(s) {
     input.disabled = !opened || (!fresh && !["both", "mark"].includes(input.value)) || (input.value === "doubt" && !fresh?.doubt);
   });
   const stale = !fresh && told.results.some(({ chain }) => JSON.stringify(chain) === JSON.stringify(chainOf(doc)));
-  const handed = fresh || (doc.at && !s.share); // what is shown is one thing, which can be handed out
+  const handed = fresh || (doc.at && !s.share); // a single finished image is shown, which can be downloaded
   const able = {
     undo: past.length, redo: future.length, clear: opened && s.share > 0, detect: !doc.at && marks.length && marks.at(-1).tool !== "detect",
     complete: opened && s.share > 0 && !fresh, keep: fresh, smaller: s.view.zoom > 1, fit: opened, larger: opened, help: true, cancel: true,
@@ -58,7 +58,7 @@ export function refresh(s) {
   repaint(s);
 }
 
-// one sentence at a time: what goes on, or what can be done
+// Show one sentence: what is going on, or what can be done next.
 function showState(s, stale) {
   const { root, told, fresh } = s, { busy } = told, { doc } = s.history, { marks } = current(doc), { says } = SAYS;
   const share = (100 * s.share).toPrecision(2).replace(/\.?0+$/, "").replace(/e.*/, "");
@@ -83,7 +83,7 @@ function showWeights(s) {
   if (chosen) select.value = chosen;
 }
 
-// small pictures in a row, to choose one
+// Show a row of small images, one of which can be chosen.
 function strip(s, place, count, chosen, describe) {
   const holder = s.root.querySelector(place);
   holder.hidden = !count;

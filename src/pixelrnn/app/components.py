@@ -1,4 +1,4 @@
-"""The parts of the page that Streamlit does not have, as components of HTML, CSS and JavaScript, which lie beside this file."""
+"""Own Streamlit components, whose HTML, CSS and JavaScript lie beside this file."""
 
 import json
 import re
@@ -16,8 +16,16 @@ MODULES = re.compile(r"^import .*$\n|^export (?!default)", re.MULTILINE)
 def define(
     name: str, modules: Sequence[str] = (), labels: Mapping[str, str] | None = None, says: Mapping[str, Any] | None = None
 ) -> Callable[..., Any]:
-    """The component of NAME.html with its `labels`, common.css with NAME.css, and NAME.js with the modules that it imports and
-    what it `says` as the constant SAYS; call it once, when a module is imported.
+    """Define a component from NAME.html, NAME.css (after common.css) and NAME.js. Call it once, when a module is imported.
+
+    Args:
+        name: The name of the component and of its files.
+        modules: The JavaScript modules that NAME.js imports, each after those that it imports itself.
+        labels: The words that replace $NAME in the HTML.
+        says: The sentences for the JavaScript, which reads them from the constant SAYS.
+
+    Returns:
+        The function that shows the component.
     """
     html, css = Template(_read(f"{name}.html")).substitute(labels or {}), _read("common.css") + _read(f"{name}.css")
     script = f"const SAYS = {json.dumps(says or {})};\n{bundle(*modules, name)}"
@@ -25,16 +33,17 @@ def define(
 
 
 def bundle(*names: str) -> str:
-    """Modules of JavaScript as one, each after those that it imports: Streamlit takes a single one. Their names are all in one
-    scope then, so none may be there twice.
+    """Join JavaScript modules into one, since Streamlit takes a single module.
+
+    Each module must come after those that it imports. All names share one scope afterwards, so each must be unique.
     """
     return "\n".join(MODULES.sub("", _read(f"{name}.js")) for name in names)
 
 
-def pack(told: dict[str, Any], pictures: Mapping[str, bytes]) -> bytes:
-    """What wire.js unpacks: the length of a JSON header in 4 bytes, the header, and the bytes of the pictures."""
-    header = json.dumps({**told, "blobs": [[name, len(data)] for name, data in pictures.items()]}).encode()
-    return b"".join([len(header).to_bytes(4, "big"), header, *pictures.values()])
+def pack(state: dict[str, Any], images: Mapping[str, bytes]) -> bytes:
+    """Pack a message for wire.js: the length of a JSON header in 4 bytes, the header, and the bytes of the images."""
+    header = json.dumps({**state, "blobs": [[name, len(data)] for name, data in images.items()]}).encode()
+    return b"".join([len(header).to_bytes(4, "big"), header, *images.values()])
 
 
 def _read(name: str) -> str:

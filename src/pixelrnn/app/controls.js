@@ -1,7 +1,7 @@
-// What hands and keys do, on the document and on the view of it.
+// Connects pointer and keyboard actions with the document and its view.
 import { refresh, repaint } from "./bars.js";
 import { change, complete, copy, file, keep, settle, tell } from "./editor.js";
-import { wireKeys, wirePointers } from "./hands.js";
+import { wireKeys, wirePointers } from "./input.js";
 import { current, marked, remarked } from "./history.js";
 import { radiusOf, showRing, sizeOf, stageOf } from "./panes.js";
 import { moved, toPhoto, whole, zoomed } from "./view.js";
@@ -44,7 +44,7 @@ export function wire(s) {
     at: (event) => { const box = stageOf(root).getBoundingClientRect(), own = event.composedPath().find((part) => part.classList?.contains("stage"));
       const { left, top } = own?.offsetWidth ? own.getBoundingClientRect() : box; return [event.clientX - left, event.clientY - top]; },
     focus: (event) => event.composedPath().find((part) => part.classList?.contains("stage")).focus({ preventScroll: true }),
-    // a stroke, unless something else is meant: on the result it keeps that and goes on
+    // Decide what a press begins: a stroke, unless it moves or slides. A stroke on the result keeps it and continues from there.
     start: (event, at) => {
       const done = event.composedPath().some((part) => part.classList?.contains("done"));
       if (!s.rev || event.button === 1 || s.spaced) { s.panned = true; return "move"; }
@@ -60,7 +60,7 @@ export function wire(s) {
     cancel: () => { s.stroke = s.corner = null; repaint(s); },
     move: (by) => look(moved(s.view, s.photo, sizeOf(root), by)),
     zoom: (factor, at = [sizeOf(root).width / 2, sizeOf(root).height / 2]) => look(zoomed(s.view, s.photo, sizeOf(root), factor, at)),
-    // the second of two clicks shows the whole again; the first one was no mark then
+    // A double click shows the whole photograph again, and takes back the mark of its first click.
     again: () => {
       if (s.view.zoom === 1) return false;
       if (current(s.history.doc).marks.at(-1)?.points?.length === 2) { s.history.forget(); settle(s); }
@@ -92,7 +92,7 @@ export function wire(s) {
       if (mark && s.rev) press();
     },
   };
-  // with keys alone: a dot, or one corner of a box and then the other
+  // Mark with keys alone: a dot, or one corner of a box and then the other.
   const press = () => {
     Object.assign(s, { ring: s.ring ?? [s.view.x, s.view.y], steered: true });
     if (s.shown === "result" && s.fresh) keep(s, false);

@@ -1,6 +1,5 @@
-// The editor: one document with its history here, results and sharp cuttings from Python. What is told to Python is all that there
-// is, each time; so nothing is lost where two messages meet. The function below runs at every answer: what it keeps, it keeps by
-// element.
+// The editor. It holds the document with its history, and gets results and crops from Python. Each message to Python holds the whole
+// state, so that nothing is lost if two messages cross. The function below runs for every answer; its state is kept for each element.
 import { measure, refresh } from "./bars.js";
 import { wire } from "./controls.js";
 import { History, blank, chainOf, current, kept } from "./history.js";
@@ -8,7 +7,7 @@ import { stageOf, take } from "./panes.js";
 import { whole } from "./view.js";
 import { unpack } from "./wire.js";
 
-const AGAIN = 40; // ms between two questions whether work is done
+const AGAIN = 40; // ms between two polls for finished work
 const editors = new WeakMap();
 
 export default function ({ parentElement: root, data, setStateValue }) {
@@ -23,7 +22,7 @@ export default function ({ parentElement: root, data, setStateValue }) {
   hear(s, unpack(data));
 }
 
-// a photograph leaves with all that belongs to it
+// Drop a photograph and everything that belongs to it.
 function close(s) {
   for (const url of s.urls?.values() ?? []) URL.revokeObjectURL(url);
   Object.assign(s, {
@@ -49,7 +48,7 @@ function hear(s, { header, pictures }) {
   for (const [name, bytes] of pictures) {
     if (name === "file") continue;
     const { rev } = s, cutting = wants.some((want) => want.name === name);
-    if (!cutting) s.images.set(name, null); // it is here, if not decoded yet
+    if (!cutting) s.images.set(name, null); // it has arrived, but is not decoded yet
     const blob = new Blob([bytes], { type: bytes[0] === 0x89 ? "image/png" : "image/jpeg" });
     if (!cutting) s.urls.set(name, URL.createObjectURL(blob));
     createImageBitmap(blob).then((image) => {
@@ -67,7 +66,7 @@ function hear(s, { header, pictures }) {
   refresh(s);
 }
 
-// tell Python all there is; one question at a time, but an act at once
+// Send the whole state to Python, with an act of the user if there is one.
 export function tell(s, act) {
   if (act) s.acts.push({ id: ++s.act, ...act });
   s.polls += 1;
@@ -82,7 +81,7 @@ function later(s, time) {
   s.timer = setTimeout(() => { if (s.root.isConnected) tell(s); }, time);
 }
 
-// a file comes in parts; it is handed out when it is whole
+// Collect the parts of a file, and download it when it is complete.
 function collect(s, { id, name, type, part, parts }, bytes) {
   if (s.file?.id !== id) s.file = { ...s.file, id, parts: [] };
   if (part !== s.file.parts.length) return;
@@ -99,7 +98,7 @@ function collect(s, { id, name, type, part, parts }, bytes) {
   setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
 }
 
-// a new document, by hand
+// Change the document by an action of the user.
 export function change(s, doc, act) {
   s.history.make(doc);
   settle(s, act);
@@ -114,7 +113,7 @@ export function settle(s, act) {
 
 export function complete(s) {
   if (!s.rev || !s.share || s.fresh) return;
-  if (s.mode === "mark") s.mode = "result"; // where what was asked for is to be seen
+  if (s.mode === "mark") s.mode = "result"; // so that the requested result is visible
   if (!s.root.querySelector(".wide").offsetParent) stageOf(s.root).scrollIntoView({ block: "nearest", behavior: "smooth" });
   s.note = "";
   tell(s, { kind: "complete" });
@@ -138,7 +137,7 @@ export function file(s, format, purpose = null) {
   tell(s, { kind: "file", format, chain });
 }
 
-// the promise of a picture is given to the clipboard while the press still counts as one
+// The clipboard gets a promise of the picture at once, since browsers allow copying only right after a click.
 export function copy(s) {
   const picture = new Promise((done) => file(s, "png", done));
   const told = (text) => { s.note = text; refresh(s); };

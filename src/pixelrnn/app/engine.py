@@ -1,4 +1,4 @@
-"""What all visits share: one queue of work, and each network loaded once."""
+"""What all visits of the page share: one queue of work, and each network loaded once."""
 
 import time
 from collections.abc import Callable
@@ -10,10 +10,10 @@ import streamlit as st
 
 from ..inference.completer import Completer
 from ..queue import Job, Worker
-from .shelf import Shelf
+from .cache import ImageCache
 
-PATIENCE = 0.6  # s, how long a bar is not worth showing
-STAGES = {  # of a job, and how far it is then
+PATIENCE = 0.6  # s before a progress bar is shown
+STAGES = {  # the stages of a job, and the progress at which each begins
     "": 0.0,
     "Reading the picture": 0.1,
     "Looking for what is missing": 0.25,
@@ -26,49 +26,57 @@ READ, LOOK, FILL, DRAW, WRITE = list(STAGES)[1:]
 
 @dataclass(frozen=True)
 class Settings:
-    """How to complete: weights by name, path and time of change, and, where they draw samples, how many and from which seed."""
+    """How to complete a photograph."""
 
-    name: str  # a bundled one, or a path
+    name: str  # of the weights: a bundled name, or a path
     path: Path
-    changed: int
+    modified: int  # when the file was last modified, in ns
     samples: int = 1
     seed: int = 0
-    level: str = "normal"  # of detection.LEVELS
-    grain: str = "auto"  # of Completer
+    level: str = "normal"  # a key of detection.LEVELS
+    grain: str = "auto"  # as in Completer
 
     @property
-    def drawn(self) -> dict[str, Any]:
-        """How a Completer is to fill."""
+    def options(self) -> dict[str, Any]:
+        """The keyword arguments for a Completer."""
         samples = {"samples": self.samples, "seed": self.seed} if self.samples > 1 else {"seed": self.seed}
         return {**samples, "level": self.level, "grain": self.grain}
 
 
 @st.cache_resource(show_spinner=False)
 def worker() -> Worker:
+    """Return the queue of work."""
     return Worker()
 
 
 @st.cache_resource(show_spinner=False)
-def shelf() -> Shelf:
-    return Shelf()
+def image_cache() -> ImageCache:
+    """Return the cache of full-size images."""
+    return ImageCache()
 
 
 @st.cache_resource(show_spinner=False, max_entries=4)
-def load(path: str, changed: int) -> Completer:
-    """The network of a file; `changed` makes new weights of an old name load anew."""
+def load(path: str, modified: int) -> Completer:
+    """Load the network of a file; `modified` is part of the cache's key, so that a file that was replaced is loaded again."""
     return Completer.from_pretrained(path)
 
 
 def follow(job: Job, place: Any, until: Callable[[], object], done: float = 0.0, share: float = 1.0, what: str = "") -> None:
-    """Wait for `until` or the end of the job, with a bar in `place` where that takes long.
+    """Wait for a job, with a progress bar if that takes long.
 
-    With `what` the job is a part of something longer: the bar shows at once, from `done` on over a `share` of it, and stays.
+    Args:
+        job: The job to wait for.
+        place: The Streamlit place of the bar.
+        until: Stops the wait earlier when it returns something true.
+        done: Progress in [0, 1] that was made before this job.
+        share: The job's share of the whole, in [0, 1].
+        what: Text before the stage. With a text, the job is one of several: the bar shows at once and stays.
     """
     start = time.monotonic()
     for _ in job.ticks():
         if until():
             break
-        # a rerun that was asked for interrupts at either call, so that strokes are taken while this waits
+        # both calls let a requested rerun interrupt, so that strokes are handled during the wait
         if what or time.monotonic() - start > PATIENCE:
             ahead = job.ahead()
             text = f"{ahead} before you in the queue …" if ahead else f"{job.stage or 'Starting'} …"
@@ -80,6 +88,6 @@ def follow(job: Job, place: Any, until: Callable[[], object], done: float = 0.0,
 
 
 def deferred(make: Callable[[], bytes]) -> Callable[[], bytes]:
-    """A file that is made when somebody asks for it, in the queue as all work is."""
+    """Return a function for a download button that makes the file only when it is asked for, in the queue of work."""
     queue = worker()
     return lambda: bytes(queue.submit(lambda job: make()).result())

@@ -15,7 +15,7 @@ export default function ({ parentElement: root, data, setStateValue }) {
   return () => document.removeEventListener("paste", paste);
 }
 
-// a picture on the clipboard, or of the camera, goes where an upload goes, with the same limits
+// An image from the clipboard or the camera is passed to the uploader, with the same limits.
 function paste(event) {
   if (upload([...(event.clipboardData?.files ?? [])].filter((file) => file.type.startsWith("image/")))) event.preventDefault();
 }

@@ -1,4 +1,4 @@
-"""The gallery: examples to start with, and the ear for pictures that are pasted."""
+"""The gallery of examples, whose component also receives pasted images."""
 
 from functools import cache
 from pathlib import Path
@@ -7,16 +7,15 @@ import streamlit as st
 
 from ..decode import read_image
 from .components import define
-from .figures import thumbnail
-from .intake import Upload
+from .uploads import Upload
+from .views import thumbnail
 
 _component = define("gallery")
 
 
 def choose_example(folder: Path) -> None:
-    """Show the pictures of `folder`; the one that is clicked becomes the example, in place of what was uploaded."""
+    """Show the images of `folder`. A click makes one the current example, in place of an upload."""
     state = st.session_state
-    # the sheet shows them all, completed
     pictures = [
         {"name": path.name, "title": path.stem.replace("_", " ").capitalize(), "image": _thumbnail(path)}
         for path in sorted(folder.glob("*.jpg"))
@@ -29,18 +28,19 @@ def choose_example(folder: Path) -> None:
     ).chosen
     if sent and sent != state.get("clicked"):
         state.clicked = sent
-        if any(sent.get("name") == picture["name"] for picture in pictures):  # a browser may send anything
+        if any(sent.get("name") == picture["name"] for picture in pictures):  # never trust what a browser sends
             state.example = sent["name"]
-            state.uploads = state.get("uploads", 0) + 1  # an uploader of another key is an empty one
+            state.uploads = state.get("uploads", 0) + 1  # a new key empties the uploader
             st.rerun()
 
 
 def example(folder: Path) -> Upload | None:
-    """The example that was clicked last, unless something was uploaded after."""
+    """Return the example that was clicked last, unless something was uploaded after it."""
     name = st.session_state.get("example")
     return None if name is None else Upload(name, f"example {name}", (folder / name).read_bytes())
 
 
 @cache
 def _thumbnail(path: Path) -> str:
+    """Return a small version of an image as a data URL."""
     return thumbnail(read_image(path), 192)

@@ -1,13 +1,13 @@
-// The document is { steps: [{ marks, key, result, sample }], at }: marks are what was done (tool, radius, points in pixels of the
-// photograph), not pixels, so that a stroke is as small for 40 megapixels as for one. A step that was kept names its result. All
-// of it is copied, never changed, so that undo goes back to any document there was.
+// The document is { steps: [{ marks, key, result, sample }], at }. Marks are strokes (tool, radius, points in pixels of the
+// photograph), not pixels, so that their size does not depend on the photograph's. A step that was kept names its result. Documents
+// are copied, never changed, so that undo can go back to any earlier one.
 const step = (marks = []) => ({ marks, key: keyOf(marks), result: null, sample: 0 });
 
 export const blank = () => ({ steps: [step()], at: 0 });
 
 export const current = (doc) => doc.steps[doc.at];
 
-// by which a result is found again: the same marks have the same key
+// The key by which a result is found again: equal marks have equal keys.
 export function keyOf(marks) {
   if (!marks.length) return "";
   let one = 0xdeadbeef, other = 0x41c6ce57; // two hashes of 32 bits
@@ -18,17 +18,17 @@ export function keyOf(marks) {
   return (one >>> 0).toString(36) + (other >>> 0).toString(36);
 }
 
-// what the step that is worked on starts from
+// The results that the current step starts from.
 export const chainOf = (doc) => doc.steps.slice(0, doc.at).map(({ result, sample }) => [result, sample]);
 
-// other marks in this step; steps after it stood on the former ones
+// Replace the marks of the current step; later steps are dropped, since they depended on the old marks.
 export const remarked = (doc, marks) => ({ ...doc, steps: [...doc.steps.slice(0, doc.at), step(marks)] });
 
 export const marked = (doc, mark) => remarked(doc, [...current(doc).marks, mark]);
 
 export const sampled = (doc, sample) => ({ ...doc, steps: [...doc.steps.slice(0, doc.at), { ...current(doc), sample }] });
 
-// the result becomes what is worked on
+// Keep the result, and start a new step from it.
 export function kept(doc, result) {
   const { sample } = current(doc);
   if (current(doc).result === result && doc.steps[doc.at + 1]) return gone(doc, doc.at + 1);
@@ -37,7 +37,7 @@ export function kept(doc, result) {
 
 export const gone = (doc, at) => ({ ...doc, at });
 
-// the results for what is marked now, the newest first
+// The results for the current marks, the newest first.
 export function resultsOf(doc, results) {
   const chain = JSON.stringify(chainOf(doc)), { key } = current(doc);
   return results.filter((result) => result.key === key && JSON.stringify(result.chain) === chain);
@@ -53,7 +53,7 @@ export class History {
     Object.assign(this, { doc, future: [] });
   }
 
-  // back over the last change, without a way forward
+  // Undo the last change so that it cannot be redone.
   forget() {
     if (this.past.length) this.doc = this.past.pop();
   }

@@ -1,8 +1,12 @@
-"""Marks, which are what is done on the editor to say what is missing, as data and as a mask.
+"""Marks: what a user does in the editor to mark missing pixels, as data and as a mask.
 
-A mark is a dict with a `tool`: "brush" or "eraser" with a `radius` and `points` [x, y, x, y, ...], "box" with the `points` of
-two corners, "find" with the `number` of something that was found, which is taken if it was left and else left, "clear", or
-"detect", which goes back to what was found. Lengths are in pixels of the photograph.
+A mark is a dict with a `tool`; lengths are in pixels of the photograph:
+
+- "brush" or "eraser" has a `radius` and `points` [x, y, x, y, ...],
+- "box" has the `points` of two corners,
+- "find" has the `number` of a detected region, which it selects, or deselects if it was selected,
+- "clear" deselects everything,
+- "detect" restores the detected mask.
 """
 
 import math
@@ -12,34 +16,43 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from ..errors import PixelRNNError
-from .figures import Find
+from .views import Find
 
 Mark = dict[str, Any]
-MAX_MARKS, MAX_NUMBERS = 2000, 400_000  # far more than a hand makes
+MAX_MARKS, MAX_NUMBERS = 2000, 400_000  # far more than anyone draws by hand
 
 
-def draw_marks(found: np.ndarray, marks: list[Mark], finds: tuple[Find, ...] = ()) -> np.ndarray:
-    """What is missing, bool (H, W), after `marks` were made on what was `found`, bool (H, W), of which `finds` are parts."""
+def draw_marks(detected: np.ndarray, marks: list[Mark], finds: tuple[Find, ...] = ()) -> np.ndarray:
+    """Draw marks on a mask.
+
+    Args:
+        detected: The detected mask, bool (H, W), True where missing.
+        marks: The marks, in order.
+        finds: The detected regions to which "find" marks refer.
+
+    Returns:
+        The mask after all marks, bool (H, W).
+    """
     restarts = [number for number, mark in enumerate(marks) if mark["tool"] in ("clear", "detect")]
     start = restarts[-1] if restarts else -1
     if not marks[start + 1 :] and (start < 0 or marks[start]["tool"] == "detect"):
-        return found
-    blank = start >= 0 and marks[start]["tool"] == "clear"
-    canvas = Image.fromarray(np.zeros_like(found) if blank else found).convert("L")
+        return detected
+    cleared = start >= 0 and marks[start]["tool"] == "clear"
+    canvas = Image.fromarray(np.zeros_like(detected) if cleared else detected).convert("L")
     pen = ImageDraw.Draw(canvas)
-    taken = {number for number, one in enumerate(finds) if one.taken and not blank}
+    taken = {number for number, find in enumerate(finds) if find.taken and not cleared}
     for mark in marks[start + 1 :]:
         if mark["tool"] == "find":
-            one = finds[mark["number"]]
+            find = finds[mark["number"]]
             taken ^= {mark["number"]}
-            place = one.box.left, one.box.top
-            canvas.paste(255 * (mark["number"] in taken), place, Image.fromarray(one.mask.unpack()).convert("L"))
+            place = find.box.left, find.box.top
+            canvas.paste(255 * (mark["number"] in taken), place, Image.fromarray(find.mask.unpack()).convert("L"))
             continue
         if mark["tool"] == "box":
             (left, right), (top, bottom) = (sorted(map(round, mark["points"][axis::2])) for axis in (0, 1))
             pen.rectangle([left, top, max(left, right - 1), max(top, bottom - 1)], 255)  # Pillow includes the last pixel
             continue
-        points = [value - 0.5 for value in mark["points"]]  # a canvas counts from the corner of a pixel, Pillow from its middle
+        points = [value - 0.5 for value in mark["points"]]  # a canvas counts from a pixel's corner, Pillow from its centre
         ink, radius = 255 * (mark["tool"] == "brush"), mark["radius"]
         if len(points) > 2:
             pen.line(points, ink, max(1, round(2 * radius)))
@@ -49,8 +62,15 @@ def draw_marks(found: np.ndarray, marks: list[Mark], finds: tuple[Find, ...] = (
 
 
 def check_marks(marks: object, side: int, finds: int) -> list[Mark]:
-    """Marks as a browser sent them, which may be anything; `side`: the photograph's longer one, `finds`: how many there are.
-    Raises PixelRNNError.
+    """Check marks that a browser sent, which may be anything.
+
+    Args:
+        marks: What was sent.
+        side: The photograph's longer side, in pixels.
+        finds: The number of detected regions.
+
+    Raises:
+        PixelRNNError: If they are not marks, or too many.
     """
 
     def is_number(value: object) -> bool:

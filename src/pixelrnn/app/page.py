@@ -1,4 +1,4 @@
-"""The page: a picture goes in, the completed picture comes out. Uploads stay in memory; they are neither written nor logged."""
+"""The web page: upload a photograph, get it back completed. Uploads stay in memory; they are neither written nor logged."""
 
 import argparse
 import sys
@@ -14,17 +14,17 @@ from ..weights import DEFAULT, EXPECTED, SHARP, bundled_weights, find_weights
 from . import batch, editor
 from .engine import Settings, load
 from .gallery import choose_example, example
-from .intake import TYPES, Upload
 from .text import HOW_IT_WORKS, INTRODUCTION, NO_WEIGHTS, PRIVACY, plain
+from .uploads import TYPES, Upload
 
-TRAINED = (Path("outputs"), Path("/kaggle/working"))  # where training leaves its weights
+TRAINED = (Path("outputs"), Path("/kaggle/working"))  # where training saves its weights
 PAGE_WIDTH = 1240
 MAX_FILES = 100
-SHORT = {SHARP: "sharp", EXPECTED: "expected"}  # of bedrooms-sharp and bedrooms-expected
+SHORT = {SHARP: "sharp", EXPECTED: "expected"}  # labels of bundled weights
 
 
 def main(home: Path) -> None:
-    """Draw the page; Streamlit calls this again after every click. home: the folder with examples/ and MODEL_CARD.md."""
+    """Draw the page. Streamlit calls this again after every click. `home` is the folder of examples/ and MODEL_CARD.md."""
     st.set_page_config(page_title="Complete a picture", page_icon=_icon(), layout="wide")
     with st.container(horizontal_alignment="center"), st.container(width=PAGE_WIDTH):
         with st.container(horizontal=True, vertical_alignment="center"):
@@ -51,7 +51,7 @@ def main(home: Path) -> None:
 
 
 def _icon() -> Image.Image:
-    """A frame with something in the way; an icon by name would be fetched from another host."""
+    """Draw the page's icon, an occluded frame; Streamlit would fetch a named icon from another host."""
     icon = np.full((32, 32, 3), (47, 111, 115), np.uint8)
     icon[4:28, 4:28] = 251, 250, 248
     icon[12:24, 12:24] = 214, 40, 110
@@ -59,7 +59,7 @@ def _icon() -> Image.Image:
 
 
 def _offered_weights() -> dict[str, str]:
-    """Weights that can be chosen, bundled names and files, and how they are called."""
+    """Return the weights that can be chosen, bundled names and files, with their labels."""
     parser = argparse.ArgumentParser(allow_abbrev=False, add_help=False)
     parser.add_argument("--weights", nargs="*", action="extend", default=[])
     named = parser.parse_known_args(sys.argv[1:])[0].weights
@@ -75,7 +75,7 @@ def _offered_weights() -> dict[str, str]:
 
 
 def _choose_settings(weights: dict[str, str]) -> Settings:
-    """What the chosen weights offer. Raises PixelRNNError."""
+    """Show the settings that the chosen weights offer, and return them. Raises PixelRNNError."""
     state = st.session_state
     if state.weights not in weights:
         state.weights = next(iter(weights))
@@ -83,34 +83,35 @@ def _choose_settings(weights: dict[str, str]) -> Settings:
     changed = path.stat().st_mtime_ns
     samples, seed = 1, 0
     if load(str(path), changed).can_sample:
-        about = "How many different results to draw, to choose from."
-        samples = st.slider("Number of samples", 1, 8, 1, help=about)
-        about = "Another number, other samples and other grain; the same number, the same ones."
-        seed = int(st.number_input("Seed", 0, 2**31 - 1, 0, help=about))
-    about = "Strict alters next to nothing in vain. Eager misses next to nothing, and finds more that is none."
-    level = st.selectbox("What counts as painted over", list(LEVELS), 1, format_func=str.capitalize, help=about)
-    about = "What is filled in gets the noise of what lies around it, where the photograph has some."
-    grain = st.toggle("Grain", True, help=about)
+        help_text = "How many different results to draw, to choose from."
+        samples = st.slider("Number of samples", 1, 8, 1, help=help_text)
+        help_text = "Another seed gives other samples and other grain; the same seed gives the same result."
+        seed = int(st.number_input("Seed", 0, 2**31 - 1, 0, help=help_text))
+    help_text = "Strict makes almost no false detections. Eager misses almost nothing, but has more false detections."
+    level = st.selectbox("What counts as painted over", list(LEVELS), 1, format_func=str.capitalize, help=help_text)
+    help_text = "Adds noise to the filled pixels that matches the photograph's own grain around them, if it has any."
+    grain = st.toggle("Grain", True, help=help_text)
     st.caption(PRIVACY)
     return Settings(state.weights, path, changed, samples, seed, level, "auto" if grain else "none")
 
 
 def _short(path: Path) -> str:
-    """What tells a weights file from others in a box that cuts off long paths."""
+    """Return a short label for a weights file, since the box cuts off long paths."""
     return f"{path.resolve().parent.name} ({path.suffix[1:]})" if path.stem == "optimized_pixelrnn" else path.name
 
 
 @st.dialog("How it works", width="large")
 def _explain(model_card: Path) -> None:
+    """Show how the page works, and the model card."""
     st.markdown(HOW_IT_WORKS)
     if model_card.exists():
         with st.expander("The model card: training, figures, limits", icon=":material/description:"):
-            written = model_card.read_text(encoding="utf-8")
-            st.markdown(written.partition("\n# ")[2].partition("\n")[2])  # without the hub's YAML and the heading
+            text = model_card.read_text(encoding="utf-8")
+            st.markdown(text.partition("\n# ")[2].partition("\n")[2])  # without the YAML header for the hub and the title
 
 
 def _choose_pictures(examples: Path) -> list[Upload]:
-    """The uploaded pictures, or the example that was clicked after them."""
+    """Show the choice of photographs; return the uploads, or the example that was clicked after them."""
     state = st.session_state
     key = f"picture {state.get('uploads', 0)}"
     chosen = example(examples)

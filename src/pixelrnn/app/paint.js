@@ -1,5 +1,5 @@
-// Photographs, and marks on them, on a canvas. A frame is { photo, view, stage, ratio }: of the stage's size, with so many pixels of
-// the canvas for one of the page.
+// Draws photographs and marks on a canvas. A frame is { photo, view, stage, ratio }: the canvas has the stage's size, with `ratio` pixels
+// of the canvas for each pixel of the page.
 import { scaleOf, toStage } from "./view.js";
 
 export function pen(canvas, frame) {
@@ -13,15 +13,15 @@ export function pen(canvas, frame) {
   return drawn;
 }
 
-// from here on lengths are in pixels of the photograph
+// Make all further lengths pixels of the photograph.
 function onPhoto(drawn, { photo, view, stage, ratio }) {
   const scale = scaleOf(view, photo, stage) * ratio, [x, y] = toStage(view, photo, stage, [0, 0]);
   drawn.setTransform(scale, 0, 0, scale, x * ratio, y * ratio);
   drawn.imageSmoothingQuality = "high";
-  drawn.imageSmoothingEnabled = scale < 4; // then pixels are to be seen
+  drawn.imageSmoothingEnabled = scale < 4; // when enlarged further, single pixels should be visible
 }
 
-// an image of the whole photograph, and sharper cuttings [{ image, box }] on it; only from `left` to `right`, shares of the stage
+// Draw an image of the whole photograph and sharper crops [{ image, box }] on it, from `left` to `right` in shares of the stage.
 export function drawPicture(drawn, frame, image, cuttings, left = 0, right = 1) {
   const { width, height } = drawn.canvas;
   drawn.save();
@@ -35,8 +35,8 @@ export function drawPicture(drawn, frame, image, cuttings, left = 0, right = 1) 
   drawn.restore();
 }
 
-// marks in the order they were made, from the last clear or detect on; found: { image, finds: [{ box, mask, taken }] } or null. Gives
-// the numbers of the finds that are taken then
+// Draw marks in the order in which they were made, from the last clear or detect on. `found` is the detection,
+// { image, finds: [{ box, mask, taken }] }, or null. Returns the numbers of the regions that are selected then.
 export function drawMarks(drawn, marks, found) {
   const start = marks.findLastIndex(({ tool }) => tool === "clear" || tool === "detect"), cleared = marks[start]?.tool === "clear";
   const shown = cleared ? null : found, taken = new Set();
@@ -58,17 +58,17 @@ export function drawMark(drawn, { tool, points, radius }) {
   drawn.fillStyle = drawn.strokeStyle = "#000";
   if (tool === "box") { drawn.fillRect(points[0], points[1], points[2] - points[0], points[3] - points[1]); return; }
   drawn.lineCap = drawn.lineJoin = "round";
-  drawn.lineWidth = Math.max(1 / drawn.getTransform().a, 2 * radius); // a line thinner than a pixel is to be seen, too
+  drawn.lineWidth = Math.max(1 / drawn.getTransform().a, 2 * radius); // even a line thinner than a pixel should be visible
   drawn.beginPath();
   drawn.moveTo(points[0], points[1]);
   for (let i = 2; i < points.length; i += 2) drawn.lineTo(points[i], points[i + 1]);
   if (points.length > 2) drawn.stroke();
   drawn.beginPath();
-  drawn.arc(points[0], points[1], drawn.lineWidth / 2, 0, 2 * Math.PI); // Chromium draws no stroke of no length
+  drawn.arc(points[0], points[1], drawn.lineWidth / 2, 0, 2 * Math.PI); // Chromium does not draw a stroke of no length
   drawn.fill();
 }
 
-// the outline of a mask, `thick` pixels of the canvas: the mask moved all around, without the mask
+// Draw the outline of a mask, `thick` pixels of the canvas wide: the mask shifted in all directions, minus the mask.
 export function drawOutline(drawn, mask, [x, y, width, height], thick) {
   const spare = new OffscreenCanvas(drawn.canvas.width, drawn.canvas.height).getContext("2d"), matrix = drawn.getTransform();
   for (let turn = 0; turn < 8; turn += 1) {
@@ -86,7 +86,7 @@ export function drawOutline(drawn, mask, [x, y, width, height], thick) {
   drawn.restore();
 }
 
-// all that is drawn, in one colour
+// Recolour everything that is drawn.
 export function colour(drawn, tint) {
   drawn.setTransform(1, 0, 0, 1, 0, 0);
   drawn.globalCompositeOperation = "source-in";
@@ -94,7 +94,7 @@ export function colour(drawn, tint) {
   drawn.fillRect(0, 0, drawn.canvas.width, drawn.canvas.height);
 }
 
-// how much of the photograph is marked, about, in [0, 1]
+// Estimate how much of the photograph is marked, in [0, 1].
 export function shareOf(photo, marks, found, side = 512) {
   const scale = Math.min(1, side / Math.max(photo.width, photo.height)), stage = { width: photo.width * scale, height: photo.height * scale };
   const canvas = new OffscreenCanvas(1, 1), view = { zoom: 1, x: photo.width / 2, y: photo.height / 2 };

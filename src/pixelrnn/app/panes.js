@@ -1,24 +1,24 @@
-// What the panes show: which picture, how sharp, with which tint, outlines and ring.
+// Draws the panes: the image with sharp crops, the tint, the outlines and the ring of the brush.
 import { chainOf, current } from "./history.js";
 import { colour, drawMark, drawMarks, drawOutline, drawPicture, pen } from "./paint.js";
 import { scaleOf, toStage, visible } from "./view.js";
 
-const PREVIEW = 1280; // pixels a side of what Python sends of the whole, see figures.py
-const WIDEST = 2048; // of what it cuts out
-const KEPT = 8; // cuttings
+const PREVIEW = 1280; // pixels, the longer side of the preview that Python sends, see views.py
+const WIDEST = 2048; // pixels, the widest crop
+const KEPT = 8; // crops
 
 const nameOf = (chain) => (chain.length ? chain.at(-1).join(".") : "photo");
 const chainName = (chain) => JSON.stringify(chain);
 
 export const stageOf = (root) => [...root.querySelectorAll(".stage")].find((stage) => stage.offsetWidth) ?? root.querySelector(".stage");
 
-// the stage's size, which is the same of both where both are in sight
+// The stage's size; both stages have the same size if both are visible.
 export const sizeOf = (root) => { const stage = stageOf(root); return { width: stage.clientWidth || 1, height: stage.clientHeight || 1 }; };
 
-export const radiusOf = (root, photo) => // from a hundredth to a third of the longer side across, finely where it is small
+export const radiusOf = (root, photo) => // the diameter goes from a hundredth to a third of the longer side, in finer steps where it is small
   Math.max(0.5, (Math.max(photo.width, photo.height) * 0.008 * 40 ** (root.querySelector(".size input").value / 100)) / 2);
 
-// the chains that the panes show: what is worked on, and what came of it, or null
+// The chains that the panes show: the one worked on, and its result, or null.
 export function chainsOf(s) {
   const work = chainOf(s.history.doc), done = s.fresh ? [...work, [s.fresh.name, current(s.history.doc).sample]] : null;
   return { work, done };
@@ -54,7 +54,7 @@ export function render(s) {
   line.style.left = `${100 * share}%`;
   for (const stage of root.querySelectorAll(".stage")) {
     const [x, y] = toStage(s.view, s.photo, frame.stage, [0, 0]);
-    Object.assign(stage.dataset, { scale: scaleOf(s.view, s.photo, frame.stage), x, y, ...s.photo }); // for whoever looks from outside
+    Object.assign(stage.dataset, { scale: scaleOf(s.view, s.photo, frame.stage), x, y, ...s.photo }); // for tests
   }
   showFinds(s, frame);
   showRing(s, frame);
@@ -66,7 +66,7 @@ function drawTint(s, frame) {
   const canvas = s.root.querySelector(".tint"), { marks, key } = current(s.history.doc);
   if (!canvas.offsetParent) return;
   const drawn = pen(canvas, frame);
-  // what is done already is drawn once, and again when it, or where it is seen, has changed
+  // earlier marks are drawn once, and again only when they or the view change
   const now = JSON.stringify([key, s.history.doc.at, s.view, frame.stage, frame.ratio, s.held]);
   if (s.layer.now !== now) {
     s.taken = drawMarks(pen(s.layer.canvas, frame), marks, foundOf(s));
@@ -82,7 +82,7 @@ function drawTint(s, frame) {
   colour(drawn, s.colours.tint);
 }
 
-// of what was found and is not taken
+// Draw the outlines of detected regions that are not selected.
 function drawOutlines(s, frame) {
   const drawn = pen(s.root.querySelector(".outlines"), frame), cleared = current(s.history.doc).marks.some(({ tool }) => tool === "clear");
   if (s.held || cleared) return;
@@ -90,7 +90,7 @@ function drawOutlines(s, frame) {
   colour(drawn, s.colours.light);
 }
 
-// each find has a frame, and a button that takes it or leaves it
+// Show a frame around each detected region, with a button that selects or deselects it.
 function showFinds(s, frame) {
   const holder = s.root.querySelector(".finds"), finds = s.history.doc.at || s.held ? [] : s.told.finds;
   if (holder.children.length !== finds.length) {
@@ -110,7 +110,7 @@ function showFinds(s, frame) {
     Object.assign(find.style, { left: `${left}px`, top: `${top}px`, width: `${width * scale}px`, height: `${height * scale}px` });
     find.hidden = cleared && !on;
     find.classList.toggle("taken", on);
-    find.classList.toggle("small", Math.min(width, height) * scale < 64 && top > 44); // its button would cover it
+    find.classList.toggle("small", Math.min(width, height) * scale < 64 && top > 44); // a button inside would cover it
     button.textContent = on ? "×" : "+";
     button.title = (on ? SAYS.says.leave : SAYS.says.take).replace("{sure}", sure);
     button.ariaLabel = button.title;
@@ -133,7 +133,7 @@ export function showRing(s, frame = { photo: s.photo, view: s.view, stage: sizeO
   }
 }
 
-// cuttings that the panes need to be as sharp as the screen, and that are not here
+// The crops that the panes need to be as sharp as the screen and that have not arrived.
 export function wanted(s) {
   const stage = sizeOf(s.root), scale = scaleOf(s.view, s.photo, stage) * (window.devicePixelRatio || 1);
   const sent = Math.min(1, PREVIEW / Math.max(s.photo.width, s.photo.height));

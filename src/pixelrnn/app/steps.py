@@ -1,7 +1,7 @@
-"""One photograph in work: what was found in it, and what was filled in, one step after the other.
+"""A photograph being edited: what was detected in it, and what was filled in, step by step.
 
-A step starts from the photograph with the fills of the steps before, its `Chain`. The browser keeps the document: each step's
-marks, and which result it was left with. This keeps the results, by which undo and redo find again what was filled in.
+A step starts from the photograph with the fills of all earlier steps, its `Chain`. The browser holds the document: the marks of
+each step, and the result that was kept for it. The server holds the results, so that undo and redo find earlier fills again.
 """
 
 import secrets
@@ -14,30 +14,30 @@ import numpy as np
 from ..decode import Picture
 from ..errors import PixelRNNError
 from ..image import paste_known
-from .engine import Settings, shelf
-from .figures import CompletionView, DetectionView
-from .intake import Upload
+from .engine import Settings, image_cache
 from .marks import Mark, check_marks, draw_marks
+from .uploads import Upload
+from .views import CompletionView, DetectionView
 
 MOST_RESULTS, MOST_STEPS, MOST_KEY = 60, 200, 64
-Chain = tuple[tuple[str, int], ...]  # of the results that were kept, each with its sample
+Chain = tuple[tuple[str, int], ...]  # the results that were kept, each with the number of its sample
 DAMAGED = "what was done here cannot be read. Load the page again."
 
 
 @dataclass(frozen=True)
 class Result:
-    """What was filled in on top of `chain` for the marks that the browser calls `key`."""
+    """A fill on top of `chain` for the marks that the browser identifies by `key`."""
 
     name: str
     chain: Chain
     key: str
     settings: Settings
-    done: CompletionView
+    completion: CompletionView
 
 
 @dataclass(frozen=True)
 class Step:
-    """The marks of a step, what the browser calls them, and where it was left the result that was kept."""
+    """The marks of a step, the key by which the browser identifies them, and the result that was kept, if any."""
 
     marks: list[Mark]
     key: str = ""
@@ -47,52 +47,53 @@ class Step:
 
 @dataclass(frozen=True)
 class Document:
-    """What is done on a photograph; `at` is the step that is worked on."""
+    """All steps on a photograph; `at` is the index of the current one."""
 
     steps: tuple[Step, ...] = (Step([]),)
     at: int = 0
 
     @property
     def step(self) -> Step:
+        """The current step."""
         return self.steps[self.at]
 
     @property
     def chain(self) -> Chain:
-        """What the step that is worked on starts from."""
+        """The results that the current step starts from."""
         return tuple((step.result or "", step.sample) for step in self.steps[: self.at])
 
-    def told(self) -> dict[str, Any]:
-        """As the browser has it."""
+    def to_json(self) -> dict[str, Any]:
+        """Return the document as the browser holds it."""
         return {"steps": [asdict(step) for step in self.steps], "at": self.at}
 
 
 def read_chain(sent: Any) -> Chain:
-    """A chain as a browser sent it; raises ValueError or TypeError for what is none."""
+    """Read a chain that a browser sent. Raises ValueError or TypeError if it is none."""
     return tuple((str(name), int(sample)) for name, sample in sent)
 
 
 @dataclass
 class Work:
-    """A photograph, what was found in it, and all results of this visit."""
+    """A photograph, its initial mask, and all results of this visit."""
 
     upload: Upload
-    found: DetectionView
+    detection: DetectionView
     results: dict[str, Result] = field(default_factory=dict)
     document: Document = Document()
-    token: str = field(default_factory=lambda: secrets.token_hex(8))  # nobody else's pictures have this name
-    count: int = 0  # of results there were
+    token: str = field(default_factory=lambda: secrets.token_hex(8))  # keeps the cached images of different visits apart
+    count: int = 0  # results so far
 
     @property
     def picture(self) -> Picture:
-        """The photograph as it came. Raises PixelRNNError."""
-        return shelf().get(self.upload.key, self.upload.decode)
+        """The original photograph. Raises PixelRNNError."""
+        return image_cache().get(self.upload.key, self.upload.decode)
 
-    def shelve(self, picture: Picture) -> None:
-        """`picture` is what was decoded of it."""
-        shelf().put(self.upload.key, picture)
+    def cache(self, picture: Picture) -> None:
+        """Put the decoded photograph into the cache."""
+        image_cache().put(self.upload.key, picture)
 
     def read(self, sent: Any) -> Document:
-        """A document as a browser sent it, which may be anything. Raises PixelRNNError."""
+        """Read a document that a browser sent, which may be anything. Raises PixelRNNError."""
         steps = sent.get("steps") if isinstance(sent, dict) else None
         if not isinstance(steps, list) or not 0 < len(steps) <= MOST_STEPS or type(sent.get("at")) is not int:
             raise PixelRNNError(DAMAGED)
@@ -103,53 +104,58 @@ class Work:
         return document
 
     def _read_step(self, sent: Any, first: bool) -> Step:
+        """Read a step; only the first can have marks on detected regions."""
         if not isinstance(sent, dict) or type(sent.get("sample")) is not int:
             raise PixelRNNError(DAMAGED)
         if not isinstance(sent.get("key"), str) or len(sent["key"]) > MOST_KEY:
             raise PixelRNNError(DAMAGED)
-        marks = check_marks(sent.get("marks"), max(self.found.size), len(self.found.finds) if first else 0)
+        marks = check_marks(sent.get("marks"), max(self.detection.size), len(self.detection.finds) if first else 0)
         result = sent.get("result")
         return Step(marks, sent["key"], result if isinstance(result, str) else None, sent["sample"])
 
     def check(self, chain: Chain) -> None:
-        """Raises PixelRNNError for results that are not here, or were not made on top of each other."""
+        """Raise PixelRNNError unless all results of a chain exist, and were made on top of each other."""
         for number, (name, sample) in enumerate(chain):
             result = self.results.get(name)
-            if result is None or result.chain != chain[:number] or not 0 <= sample < len(result.done.after):
+            if result is None or result.chain != chain[:number] or not 0 <= sample < len(result.completion.after):
                 raise PixelRNNError(DAMAGED)
 
     def mask(self, document: Document) -> np.ndarray:
-        """What is missing in the step that is worked on, bool (H, W)."""
+        """Return the mask of the document's current step, bool (H, W)."""
         marks = document.step.marks
         if document.at:
-            return draw_marks(np.zeros(self.found.mask.shape, bool), marks)
-        return draw_marks(self.found.mask.unpack(), marks, self.found.finds)
+            return draw_marks(np.zeros(self.detection.mask.shape, bool), marks)
+        return draw_marks(self.detection.mask.unpack(), marks, self.detection.finds)
 
     def after(self, chain: Chain) -> Picture:
-        """The photograph with the fills of `chain`, which is not to be changed."""
+        """Return the photograph with the fills of `chain`. It is shared: do not change it."""
         if not chain:
             return self.picture
         name, sample = chain[-1]
 
         def make() -> Picture:
             before = self.after(chain[:-1])
-            return replace(before, pixels=self.results[name].done.fill.apply(before.pixels, sample))
+            return replace(before, pixels=self.results[name].completion.fill.apply(before.pixels, sample))
 
-        return shelf().get((self.token, chain), make)
+        return image_cache().get((self.token, chain), make)
 
     def finished(self, chain: Chain) -> tuple[np.ndarray, np.ndarray]:
-        """The photograph with all fills of `chain`, and where it was filled, bool (H, W): all else is from the photograph."""
-        filled = np.zeros(self.found.mask.shape, bool)
+        """Return the photograph with all fills of `chain`, uint8 (H, W, 3), and the mask of filled pixels, bool (H, W).
+
+        All other pixels are the photograph's own.
+        """
+        filled = np.zeros(self.detection.mask.shape, bool)
         for name, _ in chain:
-            filled |= self.results[name].done.fill.mask.unpack()
+            filled |= self.results[name].completion.fill.mask.unpack()
         return paste_known(self.picture.pixels, self.after(chain).pixels, filled), filled
 
     def next_name(self) -> str:
+        """Return a new name for a result."""
         self.count += 1
         return f"r{self.count}"
 
     def add(self, result: Result) -> None:
-        """Keep a result, in place of the oldest that nothing stands on where they are too many."""
+        """Keep a result; if there are too many, drop the oldest ones on which nothing depends."""
         self.results[result.name] = result
         needed = {name for name, _ in self.document.chain} | {result.name, *(name for name, _ in result.chain)}
         needed |= {step.result for step in self.document.steps if step.result}
@@ -157,16 +163,16 @@ class Work:
             del self.results[name]
 
     def of(self, document: Document) -> Iterator[Result]:
-        """The results for what is marked now, by any settings, the newest first."""
+        """Yield the results for the document's current marks, of any settings, the newest first."""
         chain, key = document.chain, document.step.key
         return (result for result in reversed(self.results.values()) if (result.chain, result.key) == (chain, key))
 
-    def pictures(self) -> dict[str, bytes]:
-        """All that is shown of the whole photograph, by the names that the editor has for them."""
-        shown = {"photo": self.found.photograph, "found": self.found.tint}
-        shown |= {f"find{number}": one.tint for number, one in enumerate(self.found.finds)}
+    def previews(self) -> dict[str, bytes]:
+        """Return all previews of the whole photograph, by the names that the editor uses."""
+        images = {"photo": self.detection.photograph, "found": self.detection.tint}
+        images |= {f"find{number}": find.tint for number, find in enumerate(self.detection.finds)}
         for result in self.results.values():
-            shown |= {f"{result.name}.{sample}": after for sample, after in enumerate(result.done.after)}
-            if result.done.doubt is not None:
-                shown[f"{result.name}.doubt"] = result.done.doubt
-        return shown
+            images |= {f"{result.name}.{sample}": after for sample, after in enumerate(result.completion.after)}
+            if result.completion.uncertainty is not None:
+                images[f"{result.name}.doubt"] = result.completion.uncertainty
+        return images

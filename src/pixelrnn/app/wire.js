@@ -1,4 +1,4 @@
-// What Python packs, see components.py: the length of a JSON header in 4 bytes, the header, and the bytes of pictures.
+// Unpack a message from Python, see components.py: the length of a JSON header in 4 bytes, the header, and the bytes of the images.
 export function unpack(bytes) {
   const length = new DataView(bytes.buffer, bytes.byteOffset).getUint32(0);
   const header = JSON.parse(new TextDecoder().decode(bytes.subarray(4, 4 + length)));
@@ -11,5 +11,5 @@ export function unpack(bytes) {
   return { header, pictures };
 }
 
-// a sentence with {names} in it
+// Fill values into the {names} of a sentence.
 export const say = (sentence, values = {}) => sentence.replace(/\{(\w+)\}/g, (_, name) => values[name] ?? "");

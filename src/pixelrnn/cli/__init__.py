@@ -1,8 +1,11 @@
-"""The command `pixelrnn`, one file a command. Imports that take seconds happen inside the commands."""
+"""The command line interface `pixelrnn`, one module for each command.
+
+Slow imports happen inside the commands, so that `pixelrnn --help` answers at once.
+"""
 
 import os
 
-# two threads that spin while they wait are slower than one on a busy machine; must be set before torch is imported
+# On a busy machine, two threads that spin while they wait are slower than one. Must be set before torch is imported.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 import atexit
@@ -22,7 +25,7 @@ from .serve import serve
 from .train import train
 from .weights import export, models
 
-EXTRAS = {  # what is installed with which, for commands that need it
+EXTRAS = {  # the extra that installs each optional module, for the message when one is missing
     **dict.fromkeys(("torch", "lightning", "matplotlib", "onnx", "pydantic", "yaml"), "train"),
     **dict.fromkeys(("cv2", "skimage", "pypatchmatch", "scipy"), "evaluate"),
     **dict.fromkeys(("fastapi", "fastapi_offline", "uvicorn", "python_multipart", "prometheus_client"), "serve"),
@@ -50,24 +53,28 @@ for name, command in COMMANDS.items():
 
 
 def main(words: Sequence[str] | None = None) -> None:
-    """Run the command of these words, or else of the command line; an error for the user is one line and exit code 2, or 1
-    where a run failed that had begun.
+    """Run a command and exit.
+
+    A user's error is printed as one line; the exit code is 2, or 1 if the command failed after it had started.
+
+    Args:
+        words: The arguments without the program's name; by default those of the command line.
     """
-    atexit.register(gc.freeze)  # or Python would search all that was imported for garbage before it ends
+    atexit.register(gc.freeze)  # spares Python a search of every imported object for garbage at exit
     try:
         app(words)
     except PixelRNNError as error:
         complain(str(error))
         sys.exit(error.exit_code)
     except ModuleNotFoundError as error:
-        missing = (error.name or "").split(".")[0]
-        extra = EXTRAS.get(missing)
+        module = (error.name or "").split(".")[0]
+        extra = EXTRAS.get(module)
         if extra is None:
             raise
-        complain(f"this needs {missing}. Install it: pip install 'pixelrnn[{extra}]'.")
+        complain(f"this needs {module}. Install it: pip install 'pixelrnn[{extra}]'.")
         sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)
-    except BrokenPipeError:  # whoever read what was printed has enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains when it ends
+    except BrokenPipeError:  # the reader of the output, such as head, has closed it
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python prints an error when it flushes at exit
         sys.exit(1)

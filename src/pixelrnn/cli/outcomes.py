@@ -1,10 +1,10 @@
-"""What `pixelrnn complete` says of its pictures, one after the other and in the end."""
+"""Run the tasks of `pixelrnn complete` and report their outcomes, one by one and in a summary."""
 
 import json
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -19,9 +19,12 @@ if TYPE_CHECKING:
 
 
 class Outcomes:
-    """Takes what is told of each of `total` pictures, as they are done.
+    """Counts and reports the outcomes of completed photographs.
 
-    as_json: a line of JSON for each and nothing else. sheet: where all are shown in the end.
+    Args:
+        total: The number of photographs.
+        as_json: Print one JSON object on a line for each photograph, and nothing else.
+        sheet: The file for an image that shows each input beside its completion; none if None.
     """
 
     def __init__(self, total: int, as_json: bool, sheet: Path | None) -> None:
@@ -31,42 +34,49 @@ class Outcomes:
         self._shown: list[tuple[str, str]] = []
 
     def say(self, text: str) -> None:
+        """Print text for people, unless the output is JSON."""
         if not self.as_json:
             say(text)
 
-    def take(self, told: dict[str, Any]) -> None:
-        """Raises PixelRNNError where the one picture failed."""
+    def take(self, outcome: "Told") -> None:
+        """Count and report the outcome of one photograph.
+
+        Raises:
+            PixelRNNError: If it failed and was the only one, unless the output is JSON.
+        """
         if self.as_json:
-            typer.echo(json.dumps(told))
-        if told["error"] is not None:
+            typer.echo(json.dumps(outcome))
+        if outcome["error"] is not None:
             if self.total == 1 and not self.as_json:
-                raise PixelRNNError(told["error"])
-            self.failures.append(told["error"])
+                raise PixelRNNError(outcome["error"])
+            self.failures.append(outcome["error"])
             return
         self.done += 1
-        self.unchanged += not told["missing"]
+        self.unchanged += not outcome["missing"]
         if self.sheet is not None:
-            self._shown.append((told["path"], told["output"]))
+            self._shown.append((outcome["path"], outcome["output"]))
         if self.total == 1:
-            self._say_one(told)
+            self._describe(outcome)
 
-    def _say_one(self, told: dict[str, Any]) -> None:
+    def _describe(self, outcome: "Told") -> None:
+        """Print what was done in the only photograph, and its further samples."""
         from ..inference.batch import describe
         from ..inference.planning import sample_target
 
-        likelihoods = [f"log-likelihood {nats:.2f} nats a pixel" for nats in told["log_likelihood"] or ()]
-        self.say(f"{told['output']}  ({'; '.join([describe(told), *likelihoods[:1], *told['notes']])})")
+        likelihoods = [f"log-likelihood {nats:.2f} nats a pixel" for nats in outcome["log_likelihood"] or ()]
+        self.say(f"{outcome['output']}  ({'; '.join([describe(outcome), *likelihoods[:1], *outcome['notes']])})")
         for number, likelihood in enumerate(likelihoods[1:], 2):
-            self.say(f"{sample_target(Path(told['output']), number)}  ({likelihood})")
+            self.say(f"{sample_target(Path(outcome['output']), number)}  ({likelihood})")
 
     def stopped(self) -> str:
+        """Return the message for an interrupted run."""
         return f"stopped: {self.done} of {self.total} pictures completed. --skip-existing goes on."
 
     def end(self, where: str) -> None:
-        """The summary, the sheet, the errors; exit code 1 if there were any."""
+        """Print the summary, write the sheet, and print the errors; exit with code 1 if there are any."""
         if self.total != 1:
-            whole = f"; in {self.unchanged} nothing was missing, so they are unchanged" if self.unchanged else ""
-            self.say(f"{self.done} of {self.total} pictures completed" + (f" in {where}" if self.done else "") + whole)
+            unchanged = f"; in {self.unchanged} nothing was missing, so they are unchanged" if self.unchanged else ""
+            self.say(f"{self.done} of {self.total} pictures completed" + (f" in {where}" if self.done else "") + unchanged)
         if self.sheet is not None and self._shown:
             from ..decode import read_image
             from ..evaluation.sheet import sheet
@@ -87,7 +97,15 @@ def follow(
     jobs: int | None,
     manifest: "Manifest | None",
 ) -> None:
-    """Complete all tasks, and say how it goes."""
+    """Complete all tasks, on a cluster, in several processes or in this one, and report their outcomes.
+
+    Args:
+        options: How to complete.
+        tasks: The files to complete, `outcomes.total` of them.
+        outcomes: Where each outcome is reported.
+        jobs: The number of processes; None is 1, or all cores of a cluster.
+        manifest: The manifest of a run on a cluster; None runs on this machine.
+    """
 
     def opened(name: str) -> None:
         if Path(options.weights).suffix == ".pth":
@@ -95,29 +113,29 @@ def follow(
 
     total, several = outcomes.total, outcomes.total != 1
     with progress_bar(hidden=outcomes.as_json) if several or options.samples > 1 else nullcontext() as progress:
-        told: Generator[Told]
+        results: Generator[Told]
         if manifest is not None:
             from ..inference import cluster
 
-            told = cluster.run(options, tasks, jobs, manifest)
+            results = cluster.run(options, tasks, jobs, manifest)
         elif jobs is not None and jobs > 1:
             from ..inference import jobs as processes
 
-            told = processes.run(options, tasks, min(jobs, total), opened)
+            results = processes.run(options, tasks, min(jobs, total), opened)
         else:
-            told = _in_turn(options, tasks, opened, progress)
+            results = _one_by_one(options, tasks, opened, progress)
         completing = progress.add_task("Completing", total=total) if progress is not None and several else None
-        with closing(told):
-            for one in told:
-                outcomes.take(one)
+        with closing(results):
+            for outcome in results:
+                outcomes.take(outcome)
                 if progress is not None and completing is not None:
                     progress.advance(completing)
 
 
-def _in_turn(
+def _one_by_one(
     options: "CompletionOptions", tasks: Iterator["Task"], opened: Callable[[str], None], progress: "Progress | None"
 ) -> Generator["Told"]:
-    """In this process."""
+    """Complete the tasks in this process."""
     from ..inference.batch import FileCompleter
 
     completer = FileCompleter(options)

@@ -1,4 +1,4 @@
-"""`pixelrnn pack`."""
+"""The command `pixelrnn pack`."""
 
 from pathlib import Path
 from typing import Annotated
@@ -11,19 +11,20 @@ from .common import complain, progress_bar, say
 
 def pack(
     photographs: Annotated[
-        list[str], typer.Argument(metavar="PHOTOGRAPHS...", help="Folders, LMDB folders, or shards to make others of.")
+        list[str],
+        typer.Argument(metavar="PHOTOGRAPHS...", help="Folders of photographs, LMDB folders, or existing shards to repack."),
     ],
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="A folder for the shards.")] = None,
-    shard_size: Annotated[float, typer.Option(min=0.001, help="Megabytes of a shard.")] = 256,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="The folder for the shards.")] = None,
+    shard_size: Annotated[float, typer.Option(min=0.001, help="Size of a shard in megabytes.")] = 256,
     max_side: Annotated[
-        int | None, typer.Option(min=16, help="Reduce larger pictures to so many pixels a side; they become JPEG.")
+        int | None, typer.Option(min=16, help="Reduce larger images to this many pixels a side; they are stored as JPEG.")
     ] = None,
-    jobs: Annotated[int | None, typer.Option(min=1, help="Processes that read pictures; by default as many as cores.")] = None,
+    jobs: Annotated[int | None, typer.Option(min=1, help="Processes that read images; by default one for each core.")] = None,
     index: Annotated[
-        bool, typer.Option("--index", help="Write nothing but the indexes of tar shards or LMDB folders from elsewhere.")
+        bool, typer.Option("--index", help="Only index existing tar shards or LMDB folders from elsewhere.")
     ] = False,
 ) -> None:
-    """Pack photographs into tar shards for training, or index shards; one that is stopped goes on where it was."""
+    """Pack photographs into tar shards for training, or index shards. Run it again to continue after an interruption."""
     if index:
         if out is not None:
             raise PixelRNNError("--index: writes beside the shards themselves. Leave out --out.")
@@ -50,6 +51,7 @@ def pack(
 
 
 def _index(words: list[str]) -> None:
+    """Index tar shards that have no index yet, and LMDB folders, and print their counts."""
     from ..data.catalogue import list_shards
     from ..data.lmdbs import Lmdb, is_lmdb
     from ..data.shards import index_shard, read_index
@@ -63,6 +65,6 @@ def _index(words: list[str]) -> None:
         if not shards:
             raise PixelRNNError(f"{path}: no tar shards in this folder.")
         with progress_bar() as progress:
-            bare = [shard for shard in shards if read_index(shard) is None]
-            count = sum(map(index_shard, progress.track(bare, description="Indexing")))
-        say(f"{path}: {len(shards)} shards, of which {len(bare)} were indexed now, {count} pictures")
+            unindexed = [shard for shard in shards if read_index(shard) is None]
+            count = sum(map(index_shard, progress.track(unindexed, description="Indexing")))
+        say(f"{path}: {len(shards)} shards, of which {len(unindexed)} were indexed now, {count} pictures")

@@ -1,4 +1,4 @@
-"""Weights that there are, and in other formats: `pixelrnn export` and `pixelrnn models`."""
+"""The commands `pixelrnn export` and `pixelrnn models`."""
 
 from pathlib import Path
 from typing import Annotated
@@ -13,19 +13,22 @@ from .common import say
 
 def export(
     weights: Annotated[str, typer.Argument(help="A bundled name, a .safetensors file, or a plain .pth state dict.")] = DEFAULT,
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="The ONNX file; beside the weights by default.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="The ONNX file to write; beside the weights by default.")
+    ] = None,
     pipeline: Annotated[
         Path | None,
         typer.Option(
-            help="Write finder and fill as one graph with bytes in and out instead, to this file: image uint8 (H, W, 3) and "
-            "mask uint8 (H, W), 0 everywhere to have it found, to the picture; crop, resize and paste inside, for a browser."
+            help="Instead write detector and completion as one graph to this file, for a browser. Its inputs are bytes: image "
+            "uint8 (H, W, 3) and mask uint8 (H, W), all 0 to detect the occlusion; its output is the completed image. Crop, "
+            "resize and paste are part of the graph."
         ),
     ] = None,
     bundled: Annotated[
-        bool, typer.Option("--bundled", help="Write those of all bundled weights anew, after a checkpoint was replaced.")
+        bool, typer.Option("--bundled", help="Rewrite the graphs of the bundled weights, after a checkpoint was replaced.")
     ] = False,
 ) -> None:
-    """Write a network as an ONNX file of any batch, height and width, checked against torch; needs pixelrnn[train]."""
+    """Export a network as an ONNX file for any batch, height and width, and check it against torch. Needs the train extra."""
     from ..checkpoint import load
     from ..inference import export as exporting
     from ..weights import find_weights
@@ -42,14 +45,16 @@ def export(
         say(str(pipeline))
         return
     if out is None and not Path(weights).exists() and read_address(weights) is not None:
-        raise PixelRNNError(f"{weights}: comes from the hub, beside it is the hub's own cache. Say where to: --out FILE.onnx.")
+        raise PixelRNNError(
+            f"{weights}: comes from the hub's own cache, where nothing else is written. Choose a file: --out FILE.onnx."
+        )
     target = out or path.with_suffix(".onnx")
     exporting.export_onnx(load(path).model, target)
     say(str(target))
 
 
 def models() -> None:
-    """List the bundled weights, and, where torch is installed, the models that can be trained."""
+    """List the bundled weights and, if torch is installed, the models that can be trained."""
     from importlib.util import find_spec
 
     say(f"bundled weights: {', '.join(bundled_weights())}; {SAMPLER}, which draws samples for both")

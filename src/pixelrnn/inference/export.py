@@ -1,6 +1,6 @@
-"""ONNX files of the networks: one graph for any batch, height and width, checked against torch before it is kept.
+"""Export of networks to ONNX: one graph for any batch, height and width, checked against torch before it is kept.
 
-Written by torch's tracing exporter: torch.export refuses recurrences of dynamic length.
+Uses torch's tracing exporter, since torch.export refuses recurrences of dynamic length.
 """
 
 import copy
@@ -25,10 +25,10 @@ from ..models.base import evidence as own_evidence
 from ..weights import DETECT, EXPECTED, FILL
 from .backends import SEAL, open_session, seal
 
-OPSET = 20  # the first with Gelu as one operation; LayerNormalization is one since 17
+OPSET = 20  # the first that has Gelu as one operator; LayerNormalization is one since 17
 TOLERANCE = 1e-4  # largest absolute difference from torch
 EXAMPLE, CHECKED = (2, 64, 80), ((2, 37, 53), (1, 96, 32), (2, 17, 130))  # batch, height, width
-OUTPUTS = ("picture", "mask_logits", "log_std")  # of a Prediction; no output may have the name of an input
+OUTPUTS = ("picture", "mask_logits", "log_std")  # the fields of a Prediction; no output may have the name of an input
 AXES = {
     **{name: {0: "batch", 2: "height", 3: "width"} for name in ("image", "mask", "evidence", *OUTPUTS)},
     "guide": {0: "batch", 2: "guide_height", 3: "guide_width"},
@@ -37,7 +37,7 @@ AXES = {
 
 
 class Detection(nn.Module):
-    """A model's `detect`."""
+    """A model's `detect` as a module."""
 
     def __init__(self, model: CompletionModel) -> None:
         super().__init__()
@@ -49,7 +49,7 @@ class Detection(nn.Module):
 
 
 class Filling(nn.Module):
-    """A model's `fill`, its guide flagged."""
+    """A model's `fill` as a module; a flag says whether the guide is used."""
 
     def __init__(self, model: CompletionModel) -> None:
         super().__init__()
@@ -63,20 +63,20 @@ class Filling(nn.Module):
 
 
 class SwitchedDetection(nn.Module):
-    """A model's `detect`, its evidence flagged."""
+    """A model's `detect` as a module; a flag says whether the evidence is used, or taken from the image."""
 
     def __init__(self, model: CompletionModel) -> None:
         super().__init__()
         self.model = model
 
     def forward(self, image: torch.Tensor, evidence: torch.Tensor, has_evidence: torch.Tensor) -> torch.Tensor:
-        seen = torch.where(has_evidence.view(-1, 1, 1, 1), evidence, own_evidence(image))
-        logits: torch.Tensor = self.model.detect(image, seen)
+        used = torch.where(has_evidence.view(-1, 1, 1, 1), evidence, own_evidence(image))
+        logits: torch.Tensor = self.model.detect(image, used)
         return logits
 
 
 class OptionalDetector(nn.Module):
-    """A detection where any picture of the batch comes without a mask, else zeros."""
+    """Detects if any image of the batch has no mask; else returns zeros, logits (B, 1, H, W)."""
 
     def __init__(self, detect: nn.Module) -> None:
         super().__init__()
@@ -94,12 +94,15 @@ class OptionalDetector(nn.Module):
 
 
 class ExportWrapper(nn.Module):
-    """A model that detects and fills, whose mask and guide may be absent, which a graph can only know from its inputs."""
+    """A model that detects and fills, with flags for the optional mask, guide and evidence.
+
+    A graph has no optional inputs, so its flags say which of them are used.
+    """
 
     def __init__(self, model: CompletionModel) -> None:
         super().__init__()
         self.model = model
-        # a branch must be scripted to stay one, and what it may skip is traced
+        # a branch must be scripted, since tracing would record only one side; what it skips can be traced
         example = example_inputs(*EXAMPLE)
         inputs = tuple(example[name] for name in ("image", "evidence", "has_evidence"))
         self.look = torch.jit.script(OptionalDetector(torch.jit.trace(SwitchedDetection(model), inputs)))
@@ -121,7 +124,11 @@ class ExportWrapper(nn.Module):
 
 
 def export_bundled() -> list[Path]:
-    """Write the two graphs of the bundled networks, without weights, which are read from the checkpoints."""
+    """Write the two graphs of the bundled networks, without weights, which are read from the checkpoints.
+
+    Returns:
+        The files, which lie beside the checkpoints.
+    """
     model = cast(CompletionModel, load(EXPECTED).model)
     _write(FILL, model, Filling, ("image", "mask", "guide", "has_guide"), ("picture", "log_std"), {}, weightless=True)
     _write(DETECT, model, Detection, ("image", "evidence"), ("mask_logits",), {}, weightless=True)
@@ -129,22 +136,31 @@ def export_bundled() -> list[Path]:
 
 
 def export_onnx(model: nn.Module, path: str | Path, metadata: Mapping[str, str] | None = None) -> None:
-    """Write a model from create_model as an ONNX file, whole or not at all, that ONNX Runtime was seen to run as torch does.
+    """Export a completion model to ONNX and check that ONNX Runtime computes what torch does.
 
-    Inputs, all float32 but the flags, of any B, H, W, h, w of 1 or more:
+    The graph's inputs, float32 except for the flags, take any B, H, W, h and w of 1 or more:
 
-        image (B, 3, H, W) in [0, 1];  mask (B, 1, H, W) in {0, 1}, 1 where missing;  guide (B, 3, h, w) in [0, 1]
-        evidence (B, 4, H, W) in [0, 1]: evidence.evidence of a picture that was reduced to `image`
-        has_mask, has_guide, has_evidence: bool (B,) or (1,), whether these mean something; where not, any values serve, and
-        evidence is taken of `image`
+    - image (B, 3, H, W) in [0, 1]
+    - mask (B, 1, H, W) in {0, 1}, 1 where missing
+    - guide (B, 3, h, w) in [0, 1]
+    - evidence (B, 4, H, W) in [0, 1]: `evidence.evidence` of the photograph that was reduced to `image`
+    - has_mask, has_guide, has_evidence: bool (B,) or (1,), whether the input is used. An input that is not used may hold any
+      values; the evidence is then taken from `image`.
 
-    Outputs: picture (B, 3, H, W) in [0, 1], mask_logits and log_std (B, 1, H, W), as in Prediction; mask_logits are 0 where all
-    pictures come with a mask, since nothing is detected then. A model that
-    detects nothing, such as baseline, reads the image alone and says the picture alone, so its file has these two only.
-    The file's metadata: model, config (JSON), pixelrnn (our version), `about`, and a checksum, so that damage shows.
+    Its outputs are picture (B, 3, H, W) in [0, 1], mask_logits and log_std (B, 1, H, W), as in Prediction; mask_logits are 0 if
+    all images have a mask, since nothing is detected then. A model that does not detect, such as baseline, has the input image
+    and the output picture only.
 
-    Raises PixelRNNError if an output differs from torch's by more than 1e-4 at any of three other sizes, or without onnx and
-    onnxruntime.
+    The file's metadata holds model, config (JSON), pixelrnn (the package's version), and a checksum that reveals damage.
+
+    Args:
+        model: A model from create_model.
+        path: The file, which is written whole or not at all.
+        metadata: Further entries for the file's metadata.
+
+    Raises:
+        PixelRNNError: If an output differs from torch's by more than 1e-4 at any of three other sizes, if the model is not a
+            completion model, or if onnx or onnxruntime is missing.
     """
     model = copy.deepcopy(model).cpu().float().eval()
     if not isinstance(model, CompletionModel):
@@ -164,7 +180,7 @@ def _write(
     metadata: Mapping[str, str],
     weightless: bool = False,
 ) -> None:
-    """weightless: leave the model's parameters out, as external initializers by their names."""
+    """Export `wrap(model)`, check and write it; `weightless` leaves the parameters out, as external initializers by name."""
     try:
         import onnx
         import onnxruntime  # noqa: F401  opened by open_session
@@ -174,8 +190,8 @@ def _write(
 
     def write(temporary: Path) -> None:
         with warnings.catch_warnings(), torch.no_grad():
-            warnings.simplefilter("ignore")  # of the tracer's own age, and of constants that the check below would find out
-            # in eval mode itself, or the exporter would leave the model within in training mode, which answers differently
+            warnings.simplefilter("ignore")  # deprecations of the tracer, and constants, which the check below would reveal
+            # the wrapper must be in eval mode, or the exporter puts the model inside into training mode
             wrapped = wrap(model).eval()
             torch.onnx.export(
                 torch.jit.trace(wrapped, example, check_trace=False),
@@ -189,9 +205,9 @@ def _write(
                 do_constant_folding=not weightless,
             )
         written = _without_weights(temporary, model) if weightless else simplified(temporary)
-        told = {"model": str(model.name), "config": json.dumps(model_config(model))}
-        told |= {"pixelrnn": version("pixelrnn"), **metadata, "checksum": SEAL.decode() + "0" * 64}
-        onnx.helper.set_model_props(written, told)
+        properties = {"model": str(model.name), "config": json.dumps(model_config(model))}
+        properties |= {"pixelrnn": version("pixelrnn"), **metadata, "checksum": SEAL.decode() + "0" * 64}
+        onnx.helper.set_model_props(written, properties)
         temporary.write_bytes(seal(written.SerializeToString(deterministic=True)))
         weights = {initializer.name for initializer in written.graph.initializer if initializer.external_data}
         session = open_session(temporary, {key: value.numpy() for key, value in model.state_dict().items() if key in weights})
@@ -201,8 +217,13 @@ def _write(
 
 
 def simplified(path: Path) -> Any:
-    """The graph of a file after what ONNX Runtime does first to any graph, in standard operations still, so that opening it
-    takes half the time.
+    """Apply ONNX Runtime's basic optimizations ahead of time, which halves the time to open the file.
+
+    Args:
+        path: An ONNX file.
+
+    Returns:
+        The optimized graph as an onnx.ModelProto, of standard operators only.
     """
     import onnx
     import onnxruntime
@@ -216,34 +237,42 @@ def simplified(path: Path) -> Any:
         onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
         graph = onnx.load(simpler)
     standard = [domain for domain in graph.opset_import if not domain.domain]
-    del graph.opset_import[:]  # it lists all that it knows of
+    del graph.opset_import[:]  # ONNX Runtime lists every domain that it knows
     graph.opset_import.extend(standard)
     return graph
 
 
 def simplified_without(path: Path, names: Mapping[str, str]) -> tuple[Any, list[Any]]:
-    """The simplified graph of a file, and the initializers of these `names` under their new ones, left to whoever opens it.
-    They are inputs while it is simplified, so that nothing which depends on them is computed.
+    """Simplify the graph of a file and take some initializers out of it.
+
+    They are inputs during the simplification, so that nothing that depends on them is computed in advance.
+
+    Args:
+        path: An ONNX file, which is overwritten.
+        names: The initializers to take out, with their new names.
+
+    Returns:
+        The graph as an onnx.ModelProto, and the initializers under their new names.
     """
     import onnx
 
     graph = onnx.load(path)
-    parameters = [one for one in graph.graph.initializer if one.name in names]
-    for one in parameters:
-        graph.graph.initializer.remove(one)
-        one.name = names[one.name]
-        graph.graph.input.append(onnx.helper.make_tensor_value_info(one.name, one.data_type, one.dims))
+    parameters = [tensor for tensor in graph.graph.initializer if tensor.name in names]
+    for tensor in parameters:
+        graph.graph.initializer.remove(tensor)
+        tensor.name = names[tensor.name]
+        graph.graph.input.append(onnx.helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims))
     _rename(graph.graph, names)
     onnx.save(graph, path)
     graph = simplified(path)
-    kept = [one for one in graph.graph.input if one.name not in names.values()]
+    kept = [value for value in graph.graph.input if value.name not in names.values()]
     del graph.graph.input[:]
     graph.graph.input.extend(kept)
     return graph, parameters
 
 
 def _rename(graph: Any, names: Mapping[str, str]) -> None:
-    """What nodes read, those within branches included."""
+    """Rename the inputs of all nodes, including those inside branches."""
     for node in graph.node:
         node.input[:] = [names.get(name, name) for name in node.input]
         for attribute in node.attribute:
@@ -251,16 +280,17 @@ def _rename(graph: Any, names: Mapping[str, str]) -> None:
 
 
 def _without_weights(path: Path, model: CompletionModel) -> Any:
-    """The simplified graph of a file with the model's parameters, under their names in its state dict, left to whoever opens
-    it.
+    """Return the simplified graph of a file, with the model's parameters as external initializers.
+
+    They have their names in the state dict; whoever opens the file supplies them.
     """
     import onnx
 
     graph, parameters = simplified_without(path, {f"model.{key}": key for key in model.state_dict()})
-    for one in parameters:
-        one.ClearField("raw_data")
-        one.data_location = one.EXTERNAL
-        one.external_data.add(key="location", value="weights")
+    for tensor in parameters:
+        tensor.ClearField("raw_data")
+        tensor.data_location = tensor.EXTERNAL
+        tensor.external_data.add(key="location", value="weights")
     _multiply_transposed(graph.graph)
     graph.opset_import.append(onnx.helper.make_opsetid("com.microsoft", 1))
     graph.graph.initializer.extend(parameters)
@@ -268,8 +298,9 @@ def _without_weights(path: Path, model: CompletionModel) -> Any:
 
 
 def _multiply_transposed(graph: Any) -> None:
-    """Let ONNX Runtime's own multiplication read linear weights as torch stores them: transposing ten million numbers each time
-    the graph is opened takes a quarter of that.
+    """Replace transposed matrix products by ONNX Runtime's own operator, which reads linear weights as torch stores them.
+
+    Transposing ten million numbers would take a quarter of the time to open the graph.
     """
     from onnx.helper import make_attribute
 
@@ -286,7 +317,7 @@ def _multiply_transposed(graph: Any) -> None:
 
 
 class _Picture(nn.Module):
-    """A model's picture alone."""
+    """A model whose only output is the completed image."""
 
     def __init__(self, model: CompletionModel) -> None:
         super().__init__()
@@ -298,7 +329,7 @@ class _Picture(nn.Module):
 
 
 def example_inputs(batch: int, height: int, width: int) -> dict[str, torch.Tensor]:
-    """Random inputs of every name, in their order; of a batch of two each flag is once true and once false."""
+    """Make random inputs of a graph, by name, in the graph's order. In a batch of two, each flag is once true, once false."""
     generator = torch.Generator().manual_seed(0)
     image, mask, guide = (
         torch.rand(batch, *shape, generator=generator) for shape in ((3, height, width), (1, height, width), (3, 9, 13))
@@ -306,21 +337,21 @@ def example_inputs(batch: int, height: int, width: int) -> dict[str, torch.Tenso
     mask = (mask < 0.2).float()
     mask[..., height // 4 : height // 2, width // 4 : width // 2] = 1
     flags = torch.arange(batch) % 2 == 0
-    seen = torch.rand(batch, EVIDENCE, height, width, generator=generator)
-    given = {"image": image, "mask": mask, "guide": guide, "evidence": seen}
-    return given | {"has_mask": flags, "has_guide": ~flags, "has_evidence": ~flags}
+    evidence = torch.rand(batch, EVIDENCE, height, width, generator=generator)
+    inputs = {"image": image, "mask": mask, "guide": guide, "evidence": evidence}
+    return inputs | {"has_mask": flags, "has_guide": ~flags, "has_evidence": ~flags}
 
 
 def _check(model: CompletionModel, session: Any, names: tuple[str, ...], outputs: tuple[str, ...]) -> None:
-    """Raise PixelRNNError where the session's answers are not the model's."""
+    """Raise PixelRNNError if the outputs of an ONNX session differ from the model's."""
     for size in CHECKED:
-        for inputs in _uses(example_inputs(*size)) if "has_guide" in names else (example_inputs(*size),):
+        for inputs in _flag_combinations(example_inputs(*size)) if "has_guide" in names else (example_inputs(*size),):
             try:
-                found = session.run(None, {name: inputs[name].numpy() for name in names})
-            except Exception as error:  # ONNX Runtime's own have no common base but this
+                results = session.run(None, {name: inputs[name].numpy() for name in names})
+            except Exception as error:  # ONNX Runtime's errors have no other common base class
                 raise PixelRNNError(f"the ONNX graph fails for (B, H, W) = {size}; nothing was written ({error}).") from None
-            for name, here, there in zip(outputs, _expected(model, inputs, found, outputs), found, strict=True):
-                worst = float(np.abs(here.numpy() - there).max()) if here.shape == there.shape else float("inf")
+            for name, ours, theirs in zip(outputs, _expected(model, inputs, results, outputs), results, strict=True):
+                worst = float(np.abs(ours.numpy() - theirs).max()) if ours.shape == theirs.shape else float("inf")
                 if not worst <= TOLERANCE:
                     raise PixelRNNError(
                         f"the ONNX graph's {name} is off by {worst:.1e} from torch's for (B, H, W) = {size}, more than "
@@ -328,18 +359,21 @@ def _check(model: CompletionModel, session: Any, names: tuple[str, ...], outputs
                     )
 
 
-def _uses(inputs: dict[str, torch.Tensor]) -> Iterator[dict[str, torch.Tensor]]:
-    """The inputs with mask and guide as flagged, the other way round, and with both for all and for none."""
-    one, other = inputs["has_mask"], inputs["has_guide"]
-    for flags in ((one, other), (other, one), (one | other, one | other), (one & other, one & other)):
-        yield {**inputs, "has_mask": flags[0], "has_guide": flags[1], "has_evidence": flags[1]}
+def _flag_combinations(inputs: dict[str, torch.Tensor]) -> Iterator[dict[str, torch.Tensor]]:
+    """Yield the inputs with mask and guide as flagged, with the flags swapped, and with both for all and for none."""
+    masks, guides = inputs["has_mask"], inputs["has_guide"]
+    for has_mask, has_guide in ((masks, guides), (guides, masks), (masks | guides,) * 2, (masks & guides,) * 2):
+        yield {**inputs, "has_mask": has_mask, "has_guide": has_guide, "has_evidence": has_guide}
 
 
 @torch.no_grad()
 def _expected(
-    model: CompletionModel, inputs: dict[str, torch.Tensor], found: list[np.ndarray], outputs: tuple[str, ...]
+    model: CompletionModel, inputs: dict[str, torch.Tensor], results: list[np.ndarray], outputs: tuple[str, ...]
 ) -> tuple[Any, ...]:
-    """What torch says, one picture at a time, through the model's own optional arguments."""
+    """Return torch's outputs, computed for one image at a time with the model's own optional arguments.
+
+    `results` are the graph's outputs, of which the mask logits decide what counts as missing.
+    """
     if outputs == ("picture",):
         return (model(inputs["image"]).image,)
     if outputs == ("picture", "log_std"):
@@ -349,11 +383,11 @@ def _expected(
         return (model.detect(inputs["image"], inputs["evidence"]),)
     answers = []
     for i in range(len(inputs["image"])):
-        image, mask, guide, seen = (inputs[name][i : i + 1] for name in ("image", "mask", "guide", "evidence"))
-        # the graph's own logits decide what it takes as missing: one within rounding of 0 may fall on either side
-        looked = model.detect(image, seen if inputs["has_evidence"][i] else None)
-        logits = torch.zeros_like(mask) if inputs["has_mask"].all() else looked
-        mask = mask if inputs["has_mask"][i] else occlusion(torch.from_numpy(found[1][i : i + 1]))
+        image, mask, guide, evidence = (inputs[name][i : i + 1] for name in ("image", "mask", "guide", "evidence"))
+        detected = model.detect(image, evidence if inputs["has_evidence"][i] else None)
+        logits = torch.zeros_like(mask) if inputs["has_mask"].all() else detected
+        # from the graph's own logits: a logit within rounding of 0 may fall on either side
+        mask = mask if inputs["has_mask"][i] else occlusion(torch.from_numpy(results[1][i : i + 1]))
         filled = model.fill(image, mask, guide if inputs["has_guide"][i] else None)
         answers.append((filled.image, logits, filled.log_std))
     return tuple(torch.cat(parts) for parts in zip(*answers, strict=True))

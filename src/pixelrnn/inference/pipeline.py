@@ -1,12 +1,13 @@
-"""The finder and the fill as one ONNX file with bytes in and out, for where there is no Python, such as a browser: crop, resize
-and paste are inside.
+"""Detection and completion as one ONNX graph with bytes as inputs and outputs, for use without Python, as in a browser.
 
-It does in one pass what `tiling` does for one group of holes: the part of the picture that decides their content, at the scale
-that the network was trained for, goes through the network once. So it is the command's own answer, within TOLERANCE, where
-everything that is missing lies together and its surroundings at that scale are no larger than WORK_SIDE; elsewhere the command
-goes on in finer steps, which this does not. What it finds by itself is all that the network sees. The command leaves what it is
-not sure of, traces outlines to the pixel, and looks again at what it found in a reduced picture; the first two are in the
-modules of the page in `web/`, which need the odds that are written out for it.
+Crop, resize and paste are part of the graph. It does in one pass what `tiling` does for one group of missing regions: the part
+of the image that decides their content goes through the network once, at the scale for which the network was trained. It gives
+the command's answer, within TOLERANCE, if all missing pixels lie together and their surroundings at that scale are no larger
+than WORK_SIDE. Otherwise the command adds finer steps, which the graph does not.
+
+The graph's own detection takes everything that the network detects. The command also drops uncertain regions, refines outlines
+to the pixel, and looks again at regions detected in a reduced image. The first two are done by the page in `web/`, for which
+the graph returns its logits.
 """
 
 import copy
@@ -32,7 +33,7 @@ from .export import EXAMPLE, OPSET, OptionalDetector, SwitchedDetection, example
 from .tiling import GRAIN, MARGIN, WIDTH, WORK_SIDE, fill
 
 TOLERANCE = 2  # grey levels
-CHECKED = (  # height, width, and the hole's top, left, bottom and right
+CHECKED = (  # height, width, and the top, left, bottom and right of the missing box
     (96, 128, (30, 40, 70, 90)),
     (150, 97, (0, 0, 70, 33)),
     (256, 300, (20, 30, 240, 260)),
@@ -42,17 +43,17 @@ AXES = {name: {0: "height", 1: "width"} for name in ("image", "mask", "picture",
 
 
 def _span(start: int, end: int, side: int, margin: int, grain: int) -> tuple[int, int]:
-    """tiling._around along one axis."""
+    """Return start and end of tiling._around along one axis."""
     low = max(0, start - margin)
     length = (min(side, end + margin) - low + grain - 1) // grain * grain
     high = min(side, low + length)
     return max(0, high - length), high
 
 
-def _width(inside: torch.Tensor, step: int, above: int, below: int, left: int, right: int) -> int:
-    """tiling._width: inside (1, 1, h, w) in {0, 1}; whether there is something known on each side of it."""
-    wide = max(inside.size(2), inside.size(3))
-    remains = F.pad(inside[:, :, ::step, ::step], [left, right, above, below])
+def _width(mask: torch.Tensor, step: int, above: int, below: int, left: int, right: int) -> int:
+    """Compute tiling._width of a mask (1, 1, h, w) in {0, 1}; the last four say whether known pixels lie beyond each side."""
+    wide = max(mask.size(2), mask.size(3))
+    remains = F.pad(mask[:, :, ::step, ::step], [left, right, above, below])
     depth = 0
     if bool(remains.amin() < 0.5):
         while bool(remains.amax() > 0.5):
@@ -63,16 +64,17 @@ def _width(inside: torch.Tensor, step: int, above: int, below: int, left: int, r
 
 
 def _scaled(side: int, over: int, under: int) -> int:
+    """Return side * over / under, rounded."""
     return (2 * side * over + under) // (2 * under)
 
 
 def _resized(planes: torch.Tensor, height: int, width: int) -> torch.Tensor:
-    """Planes (1, C, H, W) at another size, bilinearly and antialiased as Pillow does it, which no exporter knows."""
+    """Resize planes (1, C, H, W) bilinearly with Pillow's antialiasing, which the exporter does not support."""
     return _weights(planes.size(2), height) @ planes @ _weights(planes.size(3), width).t()
 
 
 def _weights(side: int, size: int) -> torch.Tensor:
-    """(size, side): of each of `side` pixels in each of `size`."""
+    """Return the weight of each of `side` pixels in each of `size` resized ones, (size, side)."""
     step = torch.ones([1, 1]) * side / size
     centres = (torch.arange(size, dtype=torch.float32) + 0.5).unsqueeze(1) * step
     places = (torch.arange(side, dtype=torch.float32) + 0.5).unsqueeze(0)
@@ -81,12 +83,18 @@ def _weights(side: int, size: int) -> torch.Tensor:
 
 
 class Pipeline(nn.Module):
-    """A network that finds and one that fills, on image uint8 (H, W, 3) and mask uint8 (H, W), not 0 where missing, and 0
-    everywhere where that is to be found: the picture, uint8 (H, W, 3); what was missing, uint8 (H, W), 255 there; and the
-    odds by which it was found, float32 (H, W), logits, 0 with a mask. Where nothing is missing the picture is the image.
+    """A detecting and a filling network as one module on bytes.
+
+    The inputs are image, uint8 (H, W, 3), and mask, uint8 (H, W), not 0 where pixels are missing; a mask that is 0 everywhere
+    asks for a detection. The outputs are the completed picture, uint8 (H, W, 3), which equals the image if nothing is missing;
+    the missing pixels, uint8 (H, W), 255 where missing; and the logits of the detection, float32 (H, W), 0 with a mask.
+
+    Args:
+        look: The detector, as an OptionalDetector.
+        filler: The completion network, from image and mask to the filled image (1, 3, H, W).
     """
 
-    # a script knows no other constants
+    # TorchScript takes constants only as attributes
     grain: Final[int]
     work_side: Final[int]
     width: Final[int]
@@ -102,14 +110,14 @@ class Pipeline(nn.Module):
     def forward(self, image: torch.Tensor, mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         whole = image.permute(2, 0, 1).unsqueeze(0).float() / 255  # (1, 3, H, W)
         given = (mask > 0).float().unsqueeze(0).unsqueeze(0)  # (1, 1, H, W)
-        told = (given.amax() > 0).view(1)
-        seen = torch.round(evidence(whole) * 255) / 255  # in bytes, as evidence.evidence has it
-        logits = self.look(whole, given, seen, told, torch.ones([1], dtype=torch.bool))
-        found = F.max_pool2d((logits > 0).float(), 5, 1, 2)  # models.base.occlusion
-        missing = torch.where(told.view(1, 1, 1, 1), given, found)
+        has_mask = (given.amax() > 0).view(1)
+        planes = torch.round(evidence(whole) * 255) / 255  # in steps of 1/255, like evidence.evidence
+        logits = self.look(whole, given, planes, has_mask, torch.ones([1], dtype=torch.bool))
+        detected = F.max_pool2d((logits > 0).float(), 5, 1, 2)  # models.base.occlusion
+        missing = torch.where(has_mask.view(1, 1, 1, 1), given, detected)
         covered = missing[0, 0] > 0
         height, width = missing.size(2), missing.size(3)
-        # where nothing is missing a corner is filled, and not shown: that is quicker than the whole, and than a branch
+        # if nothing is missing, a corner is filled but not used: quicker than filling everything, and than a branch
         corner = F.pad(torch.ones([1, 1, 1, 1]), [0, width - 1, 0, height - 1])
         missing = torch.maximum(missing, corner * (1 - missing.amax()))
         rows, columns = missing.amax(dim=[0, 1, 3]), missing.amax(dim=[0, 1, 2])
@@ -124,7 +132,7 @@ class Pipeline(nn.Module):
             int(left > 0),
             int(right < width),
         )
-        # the scale is a fraction of whole numbers, since the exporter loses what becomes whole
+        # the scale is a fraction of integers, since the exporter loses values that are cast to integers
         over, under = self.width, max(self.width, wide)
         margin = max(self.margin * under // over, wide // self.share)
         top, bottom = _span(top, bottom, height, margin, self.grain)
@@ -132,13 +140,13 @@ class Pipeline(nn.Module):
         longest = max(bottom - top, right - left)
         if self.work_side * under < over * longest:
             over, under = self.work_side, longest
-        hole = missing[:, :, top:bottom, left:right]
-        part = whole[:, :, top:bottom, left:right] * (1 - hole)
+        part_mask = missing[:, :, top:bottom, left:right]
+        part = whole[:, :, top:bottom, left:right] * (1 - part_mask)
         if over < under:
             high, far = max(1, _scaled(bottom - top, over, under)), max(1, _scaled(right - left, over, under))
-            hole = (_resized(hole, high, far) > 0).float()
-            part = torch.round(_resized(part, high, far) * 255) / 255 * (1 - hole)
-        filled = torch.round(self.filler(part, hole).clamp(0, 1) * 255)
+            part_mask = (_resized(part_mask, high, far) > 0).float()
+            part = torch.round(_resized(part, high, far) * 255) / 255 * (1 - part_mask)
+        filled = torch.round(self.filler(part, part_mask).clamp(0, 1) * 255)
         if over < under:
             filled = torch.round(_resized(filled, bottom - top, right - left))
         filled = F.pad(filled, [left, width - right, top, height - bottom])
@@ -147,7 +155,7 @@ class Pipeline(nn.Module):
 
 
 class _Filling(nn.Module):
-    """A model's `fill`: its picture alone."""
+    """A model's `fill` as a module that returns the image only."""
 
     def __init__(self, model: CompletionModel) -> None:
         super().__init__()
@@ -159,12 +167,19 @@ class _Filling(nn.Module):
 
 
 def export_pipeline(model: nn.Module, path: Path, metadata: Mapping[str, str] | None = None) -> None:
-    """Write a Pipeline as an ONNX file, whole or not at all, that ONNX Runtime was seen to run as the command completes.
+    """Export a Pipeline to ONNX and check that ONNX Runtime completes as the command does.
 
-    Inputs: image uint8 (H, W, 3), mask uint8 (H, W). Outputs: picture uint8 (H, W, 3), missing uint8 (H, W),
-    logits float32 (H, W), as Pipeline says.
-    Raises PixelRNNError for a model that does not find and fill, without onnx, and where an answer differs by more than
-    TOLERANCE.
+    The graph's inputs are image, uint8 (H, W, 3), and mask, uint8 (H, W); its outputs are picture, uint8 (H, W, 3), missing,
+    uint8 (H, W), and logits, float32 (H, W); see Pipeline.
+
+    Args:
+        model: A completion model that also detects.
+        path: The file, which is written whole or not at all.
+        metadata: Further entries for the file's metadata.
+
+    Raises:
+        PixelRNNError: If the model does not detect and fill, if onnx is missing, or if an answer is off by more than
+            TOLERANCE.
     """
     model = copy.deepcopy(model).cpu().float().eval()
     if not isinstance(model, CompletionModel) or not model.detects:
@@ -173,33 +188,33 @@ def export_pipeline(model: nn.Module, path: Path, metadata: Mapping[str, str] | 
         import onnx
     except ImportError as error:
         raise PixelRNNError(f"exporting needs {error.name}. Install it: pip install 'pixelrnn[train]'.") from None
-    whole = example_inputs(*EXAMPLE)
-    seen = tuple(whole[name] for name in ("image", "evidence", "has_evidence"))
-    shown = tuple(whole[name] for name in ("image", "mask"))
+    inputs = example_inputs(*EXAMPLE)
+    detector_inputs = tuple(inputs[name] for name in ("image", "evidence", "has_evidence"))
+    filler_inputs = tuple(inputs[name] for name in ("image", "mask"))
     image, mask = _case(*CHECKED[0])
-    given = torch.from_numpy(image), torch.from_numpy(mask)
+    example = torch.from_numpy(image), torch.from_numpy(mask)
 
     def write(temporary: Path) -> None:
         with warnings.catch_warnings(), torch.no_grad():
-            warnings.simplefilter("ignore")  # of the tracer's own age; what is wrong would be found out below
-            # a branch, a loop and a place that depends on the mask must be scripted, and the networks traced
-            look = torch.jit.script(OptionalDetector(torch.jit.trace(SwitchedDetection(model).eval(), seen)))
-            filler = torch.jit.trace(_Filling(model).eval(), shown)
+            warnings.simplefilter("ignore")  # deprecations of the tracer; the check below would reveal an error
+            # branches, loops and positions that depend on the mask must be scripted; the networks can be traced
+            look = torch.jit.script(OptionalDetector(torch.jit.trace(SwitchedDetection(model).eval(), detector_inputs)))
+            filler = torch.jit.trace(_Filling(model).eval(), filler_inputs)
             torch.onnx.export(
                 torch.jit.script(Pipeline(look, filler).eval()),
-                given,
+                example,
                 str(temporary),
                 dynamo=False,
                 opset_version=OPSET,
-                do_constant_folding=False,  # of weights: what is computed from them takes more bits
+                do_constant_folding=False,  # folded weights would no longer fit into float16
                 input_names=["image", "mask"],
                 output_names=["picture", "missing", "logits"],
                 dynamic_axes=AXES,
             )
         written = _halved(temporary)
-        told = {"pipeline": str(model.name), "config": json.dumps(model_config(model))}
-        told |= {"pixelrnn": version("pixelrnn"), **(metadata or {}), "checksum": SEAL.decode() + "0" * 64}
-        onnx.helper.set_model_props(written, told)
+        properties = {"pipeline": str(model.name), "config": json.dumps(model_config(model))}
+        properties |= {"pixelrnn": version("pixelrnn"), **(metadata or {}), "checksum": SEAL.decode() + "0" * 64}
+        onnx.helper.set_model_props(written, properties)
         temporary.write_bytes(seal(written.SerializeToString(deterministic=True)))
         _check(model, open_session(temporary))
 
@@ -207,40 +222,43 @@ def export_pipeline(model: nn.Module, path: Path, metadata: Mapping[str, str] | 
 
 
 def _halved(path: Path) -> Any:
-    """The simplified graph of a file, its weights as float16 where that loses nothing, as it does not for the bundled ones.
-    ONNX Runtime casts them back once, as it opens the file.
+    """Return the simplified graph of a file, with weights as float16 if that loses nothing, as is so for the bundled ones.
+
+    ONNX Runtime casts them back once, when it opens the file.
     """
     import onnx
 
-    weights = {one.name: f"{one.name}.weight" for one in onnx.load(path).graph.initializer if one.data_type == one.FLOAT}
+    weights = {
+        tensor.name: f"{tensor.name}.weight" for tensor in onnx.load(path).graph.initializer if tensor.data_type == tensor.FLOAT
+    }
     graph, parameters = simplified_without(path, weights)
     casts = []
-    for one in parameters:
-        values = onnx.numpy_helper.to_array(one)
+    for tensor in parameters:
+        values = onnx.numpy_helper.to_array(tensor)
         with np.errstate(over="ignore"):
             half = values.astype(np.float16)
         if np.array_equal(half.astype(np.float32), values):
-            casts.append(onnx.helper.make_node("Cast", [f"{one.name}.half"], [one.name], to=one.FLOAT))
-            one = onnx.numpy_helper.from_array(half, f"{one.name}.half")
-        graph.graph.initializer.append(one)
+            casts.append(onnx.helper.make_node("Cast", [f"{tensor.name}.half"], [tensor.name], to=tensor.FLOAT))
+            tensor = onnx.numpy_helper.from_array(half, f"{tensor.name}.half")
+        graph.graph.initializer.append(tensor)
     nodes = [*casts, *graph.graph.node]
     del graph.graph.node[:]
     graph.graph.node.extend(nodes)
     return graph
 
 
-def _case(height: int, width: int, hole: tuple[int, int, int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """A picture with soft colours and a rectangle missing, uint8 (H, W, 3), and its mask, uint8 (H, W)."""
+def _case(height: int, width: int, box: tuple[int, int, int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """Make an image with soft colours and a missing box, uint8 (H, W, 3), and its mask, uint8 (H, W)."""
     coarse = np.random.default_rng(0).integers(60, 200, (6, 6, 3), dtype=np.uint8)
     image, mask = resize(coarse, width, height).copy(), np.zeros((height, width), np.uint8)
-    mask[hole[0] : hole[2], hole[1] : hole[3]] = 255
+    mask[box[0] : box[2], box[1] : box[3]] = 255
     image[mask > 0] = 0
     return image, mask
 
 
 @torch.no_grad()
 def _check(model: CompletionModel, session: Any) -> None:
-    """Raise PixelRNNError where the session's answers are not those of `tiling.fill` with the model."""
+    """Raise PixelRNNError if the answers of an ONNX session differ from those of `tiling.fill` with the model."""
 
     def network(image: np.ndarray, mask: np.ndarray, guide: np.ndarray | None = None) -> Output:
         filled = model.fill(torch.from_numpy(image)[None], torch.from_numpy(mask)[None, None].float())

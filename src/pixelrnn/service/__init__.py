@@ -1,1 +1,1 @@
-"""The REST service over Completer; the only place that imports fastapi."""
+"""The REST service around Completer. Only this package imports fastapi."""

@@ -1,4 +1,4 @@
-"""The paths of the service, and what goes wrong as one line and a status."""
+"""The paths of the service. An error is answered with a status and one line of text."""
 
 import asyncio
 from collections.abc import Callable
@@ -23,8 +23,8 @@ router = APIRouter()
 
 
 def create_app(engine: Engine) -> Guard:
-    """The ASGI application."""
-    # its /docs asks no other host, as FastAPI's own does for scripts, and Swagger's for whether a description is valid
+    """Build the ASGI application: the paths of the service behind a Guard."""
+    # /docs must not contact other hosts: FastAPI's own loads scripts from one, and Swagger validates the description at another
     app = FastAPIOffline(
         title="pixelrnn", version=__version__, redoc_url=None, static_url=PAGE, swagger_ui_parameters={"validatorUrl": None}
     )
@@ -32,7 +32,7 @@ def create_app(engine: Engine) -> Guard:
     metrics = Metrics()
     app.state.guard = guard = Guard(app, engine, metrics)
     metrics.follow("requests_in_progress", "Requests for work that are not answered yet.", lambda: guard.working)
-    metrics.follow("jobs", "Pictures that are worked on, or wait for it.", engine.queue.length)
+    metrics.follow("jobs", "Pictures that are being processed or waiting.", engine.queue.length)
     app.add_exception_handler(PixelRNNError, _refuse)
     describe(app, engine.settings.token is not None)
     return guard
@@ -40,21 +40,22 @@ def create_app(engine: Engine) -> Guard:
 
 @router.post("/v1/complete", response_class=Response, **COMPLETE)
 async def complete(request: Request) -> Response:
-    """Complete one picture; without a mask, what is missing is found. The picture comes back, or JSON with all that is known of
-    it: ask for it by the Accept header or by `response`.
+    """Complete one picture. Without a mask, the missing pixels are detected.
+
+    The answer is the picture, or JSON with all that is known about it; choose with the Accept header or with `response`.
     """
     engine = _guard(request).engine
-    asked = await asyncio.to_thread(check, Complete, await _fields(request))  # base64 of many MB takes its time
-    wanted = asked.response or _accepted(request)
-    return await _in_turn(request, engine, engine.complete(asked, wanted == "json"))
+    query = await asyncio.to_thread(check, Complete, await _fields(request))  # in a thread: base64 of many MB takes long
+    response = query.response or _accepted(request)
+    return await _queued(request, engine, engine.complete(query, response == "json"))
 
 
 @router.post("/v1/detect", response_class=Response, **DETECT)
 async def detect(request: Request) -> Response:
-    """Find what is painted over a picture, or transparent. The mask can be sent with the picture to /v1/complete."""
+    """Detect what is painted over in a picture, or transparent. The mask can be sent with the picture to /v1/complete."""
     engine = _guard(request).engine
-    asked = await asyncio.to_thread(check, Detect, await _fields(request))
-    return await _in_turn(request, engine, engine.detect(asked))
+    query = await asyncio.to_thread(check, Detect, await _fields(request))
+    return await _queued(request, engine, engine.detect(query))
 
 
 @router.get("/v1/models", **MODELS)
@@ -71,7 +72,7 @@ async def healthz() -> dict[str, str]:
 
 @router.get("/readyz", tags=["state"])
 async def readyz(request: Request) -> dict[str, str]:
-    """Say whether work is taken: 503 where the service is stopping."""
+    """Answer whether requests are accepted: 503 if the service is stopping."""
     if _guard(request).ending:
         raise HTTPException(503, "the service is stopping.")
     return {"status": "ok"}
@@ -79,28 +80,30 @@ async def readyz(request: Request) -> dict[str, str]:
 
 @router.get("/metrics", response_class=Response, tags=["state"])
 async def metrics(request: Request) -> Response:
-    """Counts and times for Prometheus."""
+    """Return counts and times for Prometheus."""
     return Response(_guard(request).metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
 async def _refuse(request: Request, error: Exception) -> JSONResponse:
+    """Answer a PixelRNNError with status 422."""
     return JSONResponse({"detail": str(error)}, 422)
 
 
 def _guard(request: Request) -> Guard:
+    """Return the guard of the application that received the request."""
     guard: Guard = request.app.state.guard
     return guard
 
 
 def _accepted(request: Request) -> str:
-    """ "json" or "picture", whichever the Accept header names first."""
+    """Return "json" or "picture", whichever the Accept header names first."""
     kinds = (part.partition(";")[0].strip().lower() for part in request.headers.get("accept", "").split(","))
     named = [kind for kind in kinds if kind == "application/json" or kind.startswith("image/")]
     return "json" if named[:1] == ["application/json"] else "picture"
 
 
 async def _fields(request: Request) -> dict[str, Any] | bytes:
-    """Of a multipart body what it holds, else the bytes of JSON. Raises HTTPException for other bodies, and slow ones."""
+    """Read the fields of a multipart body, or the bytes of a JSON body. Raises HTTPException for other bodies and slow ones."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     try:
         async with asyncio.timeout(_guard(request).engine.settings.seconds):
@@ -111,41 +114,44 @@ async def _fields(request: Request) -> dict[str, Any] | bytes:
                     415, f"{kind[:100] or 'no content type'}: expected multipart/form-data or application/json."
                 )
             async with request.form(max_files=2, max_fields=20) as form:
-                fields = {name: await one.read() if isinstance(one, UploadFile) else one for name, one in form.items()}
+                fields = {name: await value.read() if isinstance(value, UploadFile) else value for name, value in form.items()}
     except TimeoutError:
         raise HTTPException(408, "the request took too long to arrive.") from None
-    return {name: one for name, one in fields.items() if one not in ("", b"")}  # what a page's form leaves empty
+    return {name: value for name, value in fields.items() if value not in ("", b"")}  # a web form sends empty fields too
 
 
-async def _in_turn(request: Request, engine: Engine, work: Callable[[Job], Answer]) -> Response:
-    """The answer of `work`, once it had its turn. It is left where the client has gone, or waits too long. Raises
-    HTTPException and what `work` raises.
+async def _queued(request: Request, engine: Engine, work: Callable[[Job], Answer]) -> Response:
+    """Queue `work`, wait for it, and return its answer. It is cancelled if the client leaves or waits too long.
+
+    Raises:
+        HTTPException: 503 if the queue is full or the work has not begun in time, 504 if it has not ended in time.
+        Exception: Whatever `work` raises.
     """
     busy = {"Retry-After": str(engine.wait())}
     try:
         job = engine.queue.submit(work)
     except QueueFull:
         raise HTTPException(503, "too many requests wait already. Try again later.", busy) from None
-    ended, gone = asyncio.wrap_future(job.future), asyncio.create_task(_gone(request))
+    done, disconnected = asyncio.wrap_future(job.future), asyncio.create_task(_disconnected(request))
     try:
-        await asyncio.wait((ended, gone), timeout=engine.settings.seconds, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait((done, disconnected), timeout=engine.settings.seconds, return_when=asyncio.FIRST_COMPLETED)
     finally:
-        left = gone.done()
-        gone.cancel()
-        waited = not ended.done() and job.cancel()
-    if not ended.done():
-        ended.cancel()
+        left = disconnected.done()
+        disconnected.cancel()
+        not_begun = not done.done() and job.cancel()
+    if not done.done():
+        done.cancel()
         if left:
-            return Response(status_code=499)  # which nobody reads, but that it is counted
-        if waited:
+            return Response(status_code=499)  # nobody reads it, but the metrics count it
+        if not_begun:
             raise HTTPException(503, f"not begun within {engine.settings.seconds:g} s. Try again later.", busy)
         raise HTTPException(504, f"not done within {engine.settings.seconds:g} s. Send a smaller picture, or ask for less.")
-    answer = ended.result()
-    headers = {f"Pixelrnn-{key.replace('_', '-').title()}": quote(value, safe=" ") for key, value in answer.told.items()}
+    answer = done.result()
+    headers = {f"Pixelrnn-{key.replace('_', '-').title()}": quote(value, safe=" ") for key, value in answer.facts.items()}
     return Response(answer.body, media_type=answer.media_type, headers=headers)
 
 
-async def _gone(request: Request) -> None:
+async def _disconnected(request: Request) -> None:
     """Wait until the client has closed its connection."""
     while (await request.receive())["type"] != "http.disconnect":
         pass

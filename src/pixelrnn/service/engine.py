@@ -1,4 +1,4 @@
-"""What the service does with pictures: weights by name, each loaded once, and the work of one request, a step at a time."""
+"""The work of the service: weights by name, each loaded once, and what a request asks for, step by step."""
 
 import base64
 import io
@@ -25,92 +25,113 @@ from .settings import Settings
 
 
 class Left(Exception):
-    """Nobody waits for this work any more."""
+    """Raised by work for which nobody waits any more."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """The body of a response, and in words what of it a picture cannot say."""
+    """The body of a response, and facts for its headers, which an image cannot hold."""
 
     body: bytes
     media_type: str
-    told: dict[str, str] = field(default_factory=dict)
+    facts: dict[str, str] = field(default_factory=dict)
 
 
 class Engine:
-    """Weights, and a queue for all work on pictures. Raises PixelRNNError for weights that cannot be read."""
+    """Weights, and a queue for all work on pictures.
+
+    Args:
+        settings: What the service offers and allows.
+        load: Names of weights to load at once; others are loaded at the first request for them.
+
+    Raises:
+        PixelRNNError: If weights cannot be read.
+    """
 
     def __init__(self, settings: Settings, load: tuple[str, ...] = ()) -> None:
         self.settings = settings
         self.queue = Worker(settings.threads, settings.queue)
         self.loaded: dict[str, Completer] = {}
-        self._door = threading.Lock()
-        self._usual = 1.0  # s that a request takes, of late
+        self._lock = threading.Lock()
+        self._usual = 1.0  # s, a moving average of the time that a request takes
         for name in load:
-            # what a request finds cold takes several times as long
+            # warm up: the first run of a network takes several times as long
             completer, picture = self._completer(name), np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
             completer.detect(picture)
             completer(picture, (8, 8, 9, 9))
 
     def wait(self) -> int:
-        """Whole seconds in which there will be room again, about."""
+        """Estimate after how many seconds the queue will have room again, from 1 to 60."""
         return max(1, min(60, round(self._usual * self.queue.length() / self.settings.threads)))
 
     def models(self) -> dict[str, Any]:
-        """As messages.Models."""
+        """Return the content of messages.Models."""
         known = [
             {"name": name, "default": name == self.settings.default, "loaded": name in self.loaded}
             for name in self.settings.weights
         ]
         return {"models": known, "max_samples": self.settings.max_samples if find_spec("torch") else 1}
 
-    def complete(self, asked: Complete, as_json: bool) -> Callable[[Job], Answer]:
-        """The work of a request; it raises PixelRNNError, and Left."""
-        if asked.samples > self.settings.max_samples:
-            raise PixelRNNError(f"{asked.samples} samples: at most {self.settings.max_samples} are drawn here.")
-        self._known(asked.weights)
+    def complete(self, query: Complete, as_json: bool) -> Callable[[Job], Answer]:
+        """Prepare the work of a request for a completion.
+
+        Args:
+            query: The request.
+            as_json: Answer with JSON instead of the picture.
+
+        Returns:
+            A function for the queue, which raises PixelRNNError, and Left.
+
+        Raises:
+            PixelRNNError: If the request asks for too many samples or for unknown weights.
+        """
+        if query.samples > self.settings.max_samples:
+            raise PixelRNNError(f"{query.samples} samples: at most {self.settings.max_samples} are drawn here.")
+        self._check_name(query.weights)
 
         def work(job: Job) -> Answer:
             _stop_if_left(job)
-            picture = self._read(asked.picture)
-            mask = self._mask(asked, picture.pixels.shape[:2])
+            picture = self._read(query.picture)
+            mask = self._mask(query, picture.pixels.shape[:2])
             _stop_if_left(job)
-            result = self._completer(asked.weights)(
+            result = self._completer(query.weights)(
                 picture,
                 mask,
-                samples=asked.samples,
-                seed=asked.seed,
-                grown=asked.grow,
-                level=asked.level,
+                samples=query.samples,
+                seed=query.seed,
+                grown=query.grow,
+                level=query.level,
                 progress=lambda share: _stop_if_left(job),
             )
             _stop_if_left(job)
-            suffix = f".{asked.format}" if asked.format != "same" else f".{picture.format.lower()}"
-            suffix = suffix if suffix in WRITERS else ".png"  # a GIF
+            suffix = f".{query.format}" if query.format != "same" else f".{picture.format.lower()}"
+            suffix = suffix if suffix in WRITERS else ".png"  # a GIF, for example, cannot be written
             files = [encode_image(sample, suffix, picture, result.mask) for sample in result.samples]
             media_type = Image.MIME[WRITERS[suffix][0]]
-            told = self._told(picture, result.mask, result.mask_source, result.regions, asked)
+            facts = self._facts(picture, result.mask, result.mask_source, result.regions, query)
             if as_json:
-                return _as_json(told | _completed(result, files, media_type))
-            return Answer(files[0], media_type, {key: str(told[key]) for key in ("weights", "mask_source", "missing")})
+                return _as_json(facts | _completion_facts(result, files, media_type))
+            return Answer(files[0], media_type, {key: str(facts[key]) for key in ("weights", "mask_source", "missing")})
 
         return self._timed(work)
 
-    def detect(self, asked: Detect) -> Callable[[Job], Answer]:
-        """The work of a request; it raises PixelRNNError, and Left."""
-        self._known(asked.weights)
+    def detect(self, query: Detect) -> Callable[[Job], Answer]:
+        """Prepare the work of a request for a detection, as `complete` does."""
+        self._check_name(query.weights)
 
         def work(job: Job) -> Answer:
             _stop_if_left(job)
-            picture = self._read(asked.picture)
+            picture = self._read(query.picture)
             _stop_if_left(job)
-            mask, source, found = self._completer(asked.weights).find(picture, asked.level)
-            told = self._told(picture, mask, source, found.regions, asked)
-            return _as_json(told | {"mask": _text(encode_image(mask))})
+            mask, source, detection = self._completer(query.weights).find(picture, query.level)
+            facts = self._facts(picture, mask, source, detection.regions, query)
+            return _as_json(facts | {"mask": _text(encode_image(mask))})
 
         return self._timed(work)
 
     def _timed(self, work: Callable[[Job], Answer]) -> Callable[[Job], Answer]:
+        """Measure the work's time, and turn a lack of memory into an error for the user."""
+
         def timed(job: Job) -> Answer:
             start = time.monotonic()
             try:
@@ -122,16 +143,17 @@ class Engine:
 
         return timed
 
-    def _known(self, name: str | None) -> str:
-        """The name, of offered weights alone: what a request says is never taken for a path."""
+    def _check_name(self, name: str | None) -> str:
+        """Return the name of offered weights, the default for None; a request can never give a path."""
         offered = self.settings.weights
         if name is not None and name not in offered:
             raise PixelRNNError(f"no such weights{nearest(name[:100], list(offered))} Choose one of {', '.join(offered)}.")
         return name or self.settings.default
 
     def _completer(self, name: str | None) -> Completer:
-        name = self._known(name)
-        with self._door:
+        """Return the network of these weights, loaded at the first use."""
+        name = self._check_name(name)
+        with self._lock:
             if name not in self.loaded:
                 self.loaded[name] = Completer.from_pretrained(self.settings.weights[name])
             return self.loaded[name]
@@ -139,22 +161,23 @@ class Engine:
     def _read(self, data: bytes) -> Picture:
         return read_picture(data, self.settings.max_pixels)
 
-    def _mask(self, asked: Complete, shape: tuple[int, ...]) -> np.ndarray | None:
-        """Bool of `shape`, (H, W), of what is missing; None where it is to be found."""
-        if asked.mask is None:
+    def _mask(self, query: Complete, shape: tuple[int, ...]) -> np.ndarray | None:
+        """Read the mask, bool of `shape`, (H, W), True where missing; None if it is to be detected."""
+        if query.mask is None:
             return None
-        file = io.BytesIO(asked.mask)
-        file.name = "the mask"  # as errors call it
-        return as_mask(read_mask(file, asked.invert_mask, self.settings.max_pixels), shape, resize=asked.resize_mask)
+        file = io.BytesIO(query.mask)
+        file.name = "the mask"  # for error messages
+        return as_mask(read_mask(file, query.invert_mask, self.settings.max_pixels), shape, resize=query.resize_mask)
 
-    def _told(
-        self, picture: Picture, mask: np.ndarray, source: str, regions: tuple[Region, ...], asked: Complete | Detect
+    def _facts(
+        self, picture: Picture, mask: np.ndarray, source: str, regions: tuple[Region, ...], query: Complete | Detect
     ) -> dict[str, Any]:
+        """Return what both kinds of answer say about a picture and its mask."""
         height, width = mask.shape
         return {
             "width": width,
             "height": height,
-            "weights": self._known(asked.weights),
+            "weights": self._check_name(query.weights),
             "mask_source": source,
             "missing": round(float(mask.mean()), 6),
             "regions": [
@@ -162,7 +185,7 @@ class Engine:
                     "box": [region.box.left, region.box.top, *region.box.size],
                     "pixels": int(region.mask.sum()),
                     "confidence": round(region.confidence, 4),
-                    "kept": region.confidence >= LEVELS[asked.level],
+                    "kept": region.confidence >= LEVELS[query.level],
                 }
                 for region in regions
             ],
@@ -170,7 +193,8 @@ class Engine:
         }
 
 
-def _completed(result: Completion, files: list[bytes], media_type: str) -> dict[str, Any]:
+def _completion_facts(result: Completion, files: list[bytes], media_type: str) -> dict[str, Any]:
+    """Return what an answer says about a completion, whose samples are `files`."""
     levels = None if result.uncertainty is None else np.rint(np.clip(result.uncertainty * 255, 0, 255)).astype(np.uint8)
     return {
         "mask": _text(encode_image(result.mask)),
@@ -182,14 +206,16 @@ def _completed(result: Completion, files: list[bytes], media_type: str) -> dict[
     }
 
 
-def _as_json(told: dict[str, Any]) -> Answer:
-    return Answer(json.dumps(told).encode(), "application/json")
+def _as_json(facts: dict[str, Any]) -> Answer:
+    return Answer(json.dumps(facts).encode(), "application/json")
 
 
 def _text(data: bytes) -> str:
+    """Encode bytes as base64."""
     return base64.b64encode(data).decode()
 
 
 def _stop_if_left(job: Job) -> None:
+    """Raise Left if nobody waits for the job any more."""
     if job.left:
         raise Left

@@ -1,4 +1,4 @@
-"""The server's process: one that says where it listens, and that ends when it has answered all that it took."""
+"""The server process, which stops only after it has answered every request that it accepted."""
 
 import os
 import signal
@@ -14,11 +14,11 @@ from .engine import Engine
 from .guard import Guard
 from .settings import Settings
 
-PATIENCE = 5.0  # s beyond what a request may take, for answers to be sent
+PATIENCE = 5.0  # s beyond a request's own time limit, for sending the answers
 
 
 class Server(uvicorn.Server):
-    """A signal lets it finish what it has begun, and answer 503 to the rest; a second one ends it at once."""
+    """A server that finishes its work after a signal and answers 503 to new requests; a second signal ends it at once."""
 
     def __init__(self, config: uvicorn.Config, guard: Guard) -> None:
         super().__init__(config)
@@ -26,7 +26,7 @@ class Server(uvicorn.Server):
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         if self.guard.ending:
-            os._exit(128 + signal.Signals(sig))  # a picture that is worked on cannot be interrupted
+            os._exit(128 + signal.Signals(sig))  # work on a picture cannot be interrupted
         self.guard.ending = True
         self.latest = time.monotonic() + self.guard.engine.settings.seconds + PATIENCE
 
@@ -37,17 +37,23 @@ class Server(uvicorn.Server):
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A socket that is bound. Raises PixelRNNError where it cannot be."""
+    """Open a listening socket. Raises PixelRNNError if the address or port cannot be used."""
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        return socket.create_server(found[4][:2], family=found[0])
+        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        return socket.create_server(address[:2], family=family)
     except (OSError, OverflowError) as error:
         reason = getattr(error, "strerror", None) or error
         raise PixelRNNError(f"cannot listen on {host}, port {port}: {reason}. Choose another --address or --port.") from None
 
 
 def run(settings: Settings, load: tuple[str, ...], listening: socket.socket) -> None:
-    """Serve until a signal comes. load: names of weights that are loaded before the first request."""
+    """Serve until a signal comes.
+
+    Args:
+        settings: What the service offers and allows.
+        load: Names of weights to load before the first request.
+        listening: The socket, as `listen` opens it.
+    """
     engine = Engine(settings, load)
     guard = create_app(engine)
     config = uvicorn.Config(guard, timeout_graceful_shutdown=int(PATIENCE), server_header=False)

@@ -1,4 +1,4 @@
-"""What the service offers and allows, said once, when it starts."""
+"""The settings of the service, fixed when it starts."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -11,25 +11,37 @@ from ..weights import DEFAULT, bundled_weights, find_weights
 
 @dataclass(frozen=True)
 class Settings:
-    """weights: files by the names that requests may give; the first is the one where a request gives none."""
+    """What the service offers and allows.
+
+    `weights` maps the names that requests may give to files; the first is the default.
+    """
 
     weights: dict[str, Path] = field(default_factory=lambda: offered(()))
-    token: str | None = None  # who does not send it is refused; None: nobody is
+    token: str | None = None  # requests without it are refused; None accepts all
     max_bytes: int = 50 * 2**20  # of a request's body
-    max_pixels: int = 50_000_000  # of a picture or a mask
-    max_samples: int = 8
-    threads: int = 1  # pictures that are worked on at once
-    queue: int = 32  # requests that wait besides
+    max_pixels: int = 50_000_000  # of a picture, and of a mask
+    max_samples: int = 8  # of one request
+    threads: int = 1  # pictures processed at once
+    queue: int = 32  # further requests that may wait
     seconds: float = 60.0  # for a request to arrive, and again for its answer
 
     @property
     def default(self) -> str:
+        """The weights for requests that name none."""
         return next(iter(self.weights))
 
 
 def offered(named: Sequence[str]) -> dict[str, Path]:
-    """The weights `named`, bundled names or paths, by bundled name or by the file's name without its suffix, then the other
-    bundled ones. Raises PixelRNNError for what is not there, and for two of one name.
+    """Find the weights that a service offers.
+
+    Args:
+        named: Bundled names or paths, in order of preference.
+
+    Returns:
+        Files by bundled name or by file name without the suffix: first the named ones, then all other bundled ones.
+
+    Raises:
+        PixelRNNError: If weights do not exist, or two have the same name.
     """
     bundled = bundled_weights()
     names = [name if name in bundled else Path(name).stem for name in dict.fromkeys(named)]

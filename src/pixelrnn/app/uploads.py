@@ -1,4 +1,4 @@
-"""What comes in: uploads and examples, checked before they are decoded."""
+"""Uploads and examples, checked before they are decoded."""
 
 import io
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ MAX_BYTES = 50 * 2**20
 
 @dataclass(frozen=True)
 class Upload:
-    """A file in memory. `key` names its content within one visit."""
+    """A file in memory. `key` identifies its content within one visit."""
 
     name: str
     key: str
@@ -28,7 +28,7 @@ class Upload:
         return Path(self.name).stem
 
     def decode(self) -> Picture:
-        """Raises PixelRNNError for what is no picture or too large, before it decodes."""
+        """Decode the photograph. Raises PixelRNNError if it is not an image, or, before decoding, if it is too large."""
         if len(self.data) > MAX_BYTES:
             raise PixelRNNError(
                 f"{self.name}: {len(self.data) / 2**20:.0f} MB, at most {MAX_BYTES // 2**20} MB are read. Upload a smaller one."
@@ -37,9 +37,9 @@ class Upload:
 
     def _file(self) -> io.BytesIO:
         file = io.BytesIO(self.data)
-        file.name = self.name  # by which errors call it
+        file.name = self.name  # for error messages
         return file
 
     def decode_mask(self) -> np.ndarray:
-        """The mask, bool (H, W), True where missing. Raises what masks.read_mask raises."""
+        """Decode the file as a mask, bool (H, W), True where missing. Raises what masks.read_mask raises."""
         return read_mask(self._file())

@@ -1,5 +1,5 @@
-// Mouse, pen, fingers and keys, as what they do on the editor. `does` has a function for each: begin, extend, finish, cancel (a
-// stroke, at a place of the stage), move, zoom, fit, again (a second click), ring, resize, slide, hold, press, mark, step.
+// Translates mouse, pen, finger and key events into actions of the editor. `does` has a function for each action: at, focus, start, begin,
+// extend, finish and cancel a stroke, move, zoom, again (a double click), ring, resize, slide, hold, choose, step, steer, space.
 const NEAR = 24, QUICK = 350; // pixels and ms between two clicks that are one double click
 
 export function wirePointers(panes, does) {
@@ -46,7 +46,7 @@ export function wirePointers(panes, does) {
     const now = place(event), still = first && Math.hypot(now[0] - first[0], now[1] - first[1]) < 4;
     if (doing === "stroke") event.type === "pointerup" ? does.finish() : does.cancel();
     if (still && doing !== "pinch") last = { time: event.timeStamp, at: now };
-    if (!fingers.size || doing !== "pinch") doing = null; // what began as a pinch is no stroke when one finger is left
+    if (!fingers.size || doing !== "pinch") doing = null; // after a pinch, the last finger does not begin a stroke
   };
   panes.addEventListener("pointerup", up);
   panes.addEventListener("pointercancel", up);
@@ -68,7 +68,7 @@ export function wireKeys(editor, does) {
   const down = (event) => {
     const key = event.key.toLowerCase(), control = event.ctrlKey || event.metaKey, from = event.composedPath()[0];
     if (from.closest?.("dialog") || from.matches?.("select, textarea, input:not([type=radio], [type=range], [type=checkbox])")) return;
-    const button = from.matches?.("button, input"); // which these keys press
+    const button = from.matches?.("button, input"); // Space, Enter and arrow keys belong to a focused button
     if (control && (key === "z" || key === "y")) does.step(key === "y" || event.shiftKey ? "redo" : "undo");
     else if (control || event.altKey || (button && (key === " " || key === "enter" || MOVES[key]))) return;
     else if (TOOLS[key]) does.choose("tool", TOOLS[key]);
@@ -81,7 +81,7 @@ export function wireKeys(editor, does) {
     else if (key === " ") { if (!event.repeat) does.space(true); }
     else return;
     event.preventDefault();
-    event.stopPropagation(); // Streamlit has keys of its own
+    event.stopPropagation(); // Streamlit has its own keyboard shortcuts
   };
   const up = (event) => {
     const button = event.composedPath()[0].matches?.("button, input, select");
@@ -90,7 +90,7 @@ export function wireKeys(editor, does) {
   };
   editor.addEventListener("keydown", down);
   editor.addEventListener("keyup", up);
-  // nothing has the keys: then they are meant for the picture
+  // keys pressed while nothing has the focus are meant for the picture
   const loose = (handle) => (event) => { if (event.target === document.body && editor.isConnected && !editor.hidden) handle(event); };
   const both = [["keydown", loose(down)], ["keyup", loose(up)]];
   both.forEach(([name, handle]) => document.addEventListener(name, handle));
