@@ -24,6 +24,7 @@ from pixelrnn.encode import write_image
 from pixelrnn.evaluation.cases import read_cases
 from pixelrnn.inference.sampling import Sampler
 from pixelrnn.inference.tiling import bounds
+from pixelrnn.weights import TEMPERATURE
 
 ROWS, SHOWN, SIDE = 8, 160, 240  # cases a page; pixels of the image around a hole, and their size on the page
 
@@ -52,7 +53,7 @@ def read_method(words: str) -> Method:
     weights, sampler, temperature = [*words.split(":"), "", ""][:3]
     complete = Completer.from_pretrained(weights)
     complete.sampler = Sampler(sampler) if sampler else None
-    return Method(complete, float(temperature or 1))
+    return Method(complete, float(temperature or TEMPERATURE))
 
 
 def row(given: np.ndarray, mask: np.ndarray, methods: list[Method], seed: int) -> np.ndarray:

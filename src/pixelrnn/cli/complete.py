@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..errors import PixelRNNError
-from ..weights import DEFAULT
+from ..weights import DEFAULT, TEMPERATURE
 from .common import Device, Weights, check_choice, complain, printable
 from .outcomes import Outcomes, follow
 
@@ -70,7 +70,7 @@ def complete(
     seed: Annotated[int, typer.Option(help="Seed of the samples and the grain; the same seed gives the same result.")] = 0,
     temperature: Annotated[
         float, typer.Option(help="Sampling temperature; below 1, samples are more likely and more alike.")
-    ] = 1.0,
+    ] = TEMPERATURE,
     grain: Annotated[
         str,
         typer.Option(

@@ -16,7 +16,7 @@ from ..encode import write_image
 from ..errors import PixelRNNError
 from ..folders import MaskFolder
 from ..masks import MOSTLY_WHITE, Box
-from ..weights import DEFAULT
+from ..weights import DEFAULT, TEMPERATURE
 from .completer import Completer
 from .detection import LEVELS
 from .files import LOCAL, Files, local_place
@@ -104,7 +104,7 @@ class CompletionOptions:
     level: str = "normal"
     samples: int = 1
     seed: int = 0
-    temperature: float = 1.0
+    temperature: float = TEMPERATURE
     guide: Picture | None = None
     grain: str | float = "auto"
     invert_mask: bool = False

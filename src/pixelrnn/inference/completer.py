@@ -18,7 +18,7 @@ from ..decode import Picture, read_picture
 from ..errors import PixelRNNError
 from ..image import dilate, resize, to_float, to_uint8
 from ..masks import MaskLike, as_mask
-from ..weights import DEFAULT
+from ..weights import DEFAULT, TEMPERATURE
 from .backends import Backend, open_backend
 from .detection import Detection, Region, detect
 from .grain import add_grain, read_grain
@@ -93,7 +93,7 @@ class Completer:
         seed: int = 0,
         guide: Source | None = None,
         grown: int = 0,
-        temperature: float = 1.0,
+        temperature: float = TEMPERATURE,
         progress: Callable[[float], Any] = lambda share: None,
         level: str = "normal",
         invert_mask: bool = False,

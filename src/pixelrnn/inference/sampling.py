@@ -13,7 +13,7 @@ import numpy as np
 
 from ..errors import PixelRNNError
 from ..image import to_float
-from ..weights import EXPECTED, SAMPLER
+from ..weights import EXPECTED, SAMPLER, TEMPERATURE
 from .backends import Backend, open_backend
 from .tiling import Box, any_of, at_scale, fill, resize_map, shrink, views
 
@@ -80,7 +80,7 @@ class Sampler:
         missing: np.ndarray,
         samples: int,
         seed: int = 0,
-        temperature: float = 1.0,
+        temperature: float = TEMPERATURE,
         progress: Callable[[float], Any] = lambda share: None,
     ) -> Drawn:
         """Draw the missing pixels of an image several times.

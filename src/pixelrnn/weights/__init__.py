@@ -17,6 +17,7 @@ from ..hub import fetch, read_address
 
 EXPECTED, SHARP, SAMPLER, DETECTOR = "bedrooms-expected", "bedrooms-sharp", "bedrooms-sampler", "bedrooms-detector"
 DEFAULT = SHARP
+TEMPERATURE = 0.7  # of samples: at 1 they are as diverse as the truth, and people prefer calmer ones
 TRAINED = "optimized_pixelrnn"  # the stem of the weights that a run writes
 FOLDER = Path(__file__).parent
 FILL, DETECT = (FOLDER / f"optimized_pixelrnn.{part}.onnx" for part in ("fill", "detect"))
