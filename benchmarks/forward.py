@@ -17,6 +17,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -47,7 +48,8 @@ def giga_macs(model: nn.Module, *inputs: torch.Tensor) -> float:
         model(*inputs)
     for hook in hooks:
         hook.remove()
-    return (counter.get_total_flops() / 2 + recurrent) / 1e9
+    operations: int = counter.get_total_flops()
+    return (operations / 2 + recurrent) / 1e9
 
 
 def session_of(model: nn.Module) -> onnxruntime.InferenceSession:
@@ -87,11 +89,12 @@ def main(rounds: int) -> None:
     torch.set_num_threads(THREADS)
     image = torch.rand(1, 3, SIZE, SIZE).contiguous(memory_format=torch.channels_last)
     mask = (torch.rand(1, 1, SIZE, SIZE) > 0.9).float()
-    models = {name: create_model(name).eval().to(memory_format=torch.channels_last) for name in list_models()}
+    layout: dict[str, Any] = {"memory_format": torch.channels_last}  # which the types of Module.to lack
+    models = {name: create_model(name).eval().to(**layout) for name in list_models()}
     calls: dict[tuple[str, str], Callable[[], object]] = {}
     for name, model in models.items():
         session = session_of(model)
-        for label, given in ((name, mask), (f"{name} blind", None))[: 1 + model.detects]:
+        for label, given in ((name, mask), (f"{name} blind", None))[: 1 + bool(model.detects)]:
             calls["onnx float32", label] = onnx_call(session, image, given)
             calls["torch float32", label] = torch_call(model, False, image, given)
             calls["torch bf16", label] = torch_call(model, True, image, given)

@@ -117,8 +117,8 @@ def decoded(kind: str, place: Path) -> Iterator[object]:
 def batches(kind: str, place: Path, workers: int) -> Iterator[object]:
     if kind == "stream":
         stream = Stream(sorted(map(str, place.glob("*.tar"))))
-        data = StreamedPhotographs(stream, range(len(stream)), Occluder(128))
-        return iter(DataLoader(data, batch_size=16, num_workers=workers))
+        streamed = StreamedPhotographs(stream, range(len(stream)), Occluder(128))
+        return iter(DataLoader(streamed, batch_size=16, num_workers=workers))
     data = OccludedPhotographs(open_source(recognise([str(place)])[0]), 128)
     return iter(DataLoader(data, batch_size=16, shuffle=True, num_workers=workers))
 
@@ -148,7 +148,7 @@ def main(pictures: int, rounds: int, counts: list[int]) -> None:
             "2 workers": lambda kind: rate(lambda: batches(kind, places[kind], 2), pictures // 16, 16),
         }
         for name, work in works.items():
-            found = {kind: [] for kind in KINDS}
+            found: dict[str, list[float]] = {kind: [] for kind in KINDS}
             for _ in range(rounds):
                 for kind in KINDS:
                     found[kind].append(work(kind))

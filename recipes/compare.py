@@ -12,6 +12,7 @@ steps.
 import csv
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -29,7 +30,7 @@ SIZE, VALID_FROM = 128, 1100
 MEASURES = ("hole_psnr", "hole_ssim", "gms", "raw_psnr", "raw_ssim")
 
 
-def scores(run: Path, dataset: Dataset) -> np.ndarray:
+def scores(run: Path, dataset: Dataset[dict[str, Any]]) -> np.ndarray:
     """The MEASURES of every image (N, 5)."""
     model = checkpoint.load(run / "optimized_pixelrnn.safetensors").model.eval()
     rows = []

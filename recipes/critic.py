@@ -69,7 +69,8 @@ class Critic(nn.Module):
     def forward(self, image: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         x = self.blocks(F.relu(self.stem(torch.cat([2 * image - 1, mask], dim=1))))  # (B, C, H / 16, W / 16)
         share = F.adaptive_avg_pool2d(mask, x.shape[-2:])
-        return self.head((x * share).sum(dim=(2, 3)) / share.sum(dim=(2, 3)).clamp_min(1e-6))[:, 0]
+        logits: torch.Tensor = self.head((x * share).sum(dim=(2, 3)) / share.sum(dim=(2, 3)).clamp_min(1e-6))
+        return logits[:, 0]
 
 
 class Holes(NamedTuple):
@@ -89,7 +90,8 @@ class Holes(NamedTuple):
     def logits(self, critic: Critic) -> torch.Tensor:
         """The critic's logits (2, N): of the filled crops, and of the real ones."""
         image = (torch.cat([self.filled, self.real]).float() / 255).contiguous(memory_format=torch.channels_last)
-        return critic(image, self.mask.float().repeat(2, 1, 1, 1)).view(2, -1)
+        logits: torch.Tensor = critic(image, self.mask.float().repeat(2, 1, 1, 1))
+        return logits.view(2, -1)
 
 
 def crop(mask: np.ndarray) -> tuple[slice, slice]:

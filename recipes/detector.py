@@ -171,7 +171,8 @@ def grained(rng: np.random.Generator, pixels: np.ndarray) -> np.ndarray:
         grain = (grain + np.roll(grain, 1, 0) + np.roll(grain, 1, 1) + np.roll(grain, (1, 1), (0, 1))) / 2
     height, width = pixels.shape[:2]
     grain = np.tile(grain, (-(-height // 1024), -(-width // 1024)))[:height, :width, None] * np.float32(rng.uniform(0.4, 5))
-    return np.clip(np.rint(pixels + grain), 0, 255).astype(np.uint8)
+    grainy: np.ndarray = np.clip(np.rint(pixels + grain), 0, 255)
+    return grainy.astype(np.uint8)
 
 
 def photographs(folders: list[Path]) -> tuple[list[Path], list[np.ndarray]]:

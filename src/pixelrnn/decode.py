@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from .errors import PixelRNNError
 
@@ -106,7 +106,7 @@ def _named(name: str, read: Callable[[], Picture], is_tiff: Callable[[], bool] =
     # Pillow's decoders raise errors of many kinds for damaged files
     except Exception as error:
         reason = f"a damaged picture ({' '.join(str(error).split())[:200]})"
-        if isinstance(error, Image.UnidentifiedImageError):
+        if isinstance(error, UnidentifiedImageError):
             reason = "a TIFF picture of a kind that cannot be read" if is_tiff() else "not a picture"
         raise PixelRNNError(f"{name}: {reason}. Expected a readable {NAMES} file.") from None
 

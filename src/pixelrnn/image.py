@@ -61,7 +61,8 @@ def paste_known(image: np.ndarray, filled: np.ndarray, mask: np.ndarray) -> np.n
 
 def mask_out(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """Blacken uint8 (H, W, 3) where `mask` (H, W) is True."""
-    return image * ~mask[..., None]
+    masked: np.ndarray = image * ~mask[..., None]
+    return masked
 
 
 def dilate(mask: np.ndarray, pixels: int) -> np.ndarray:

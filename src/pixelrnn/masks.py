@@ -108,7 +108,8 @@ def _read(source: Source | np.ndarray, max_pixels: int | None) -> np.ndarray:
     if picture.mode[:1] == "I":  # more than 8 bits, where a mask of 0 and 1 would be lost in the conversion to 8
         return _from_levels(read_numbers(source))
     if picture.mode == "P":
-        dark, colours = (picture.pixels == 0).all(axis=2), np.unique(picture.pixels.reshape(-1, 3), axis=0)
+        dark: np.ndarray = (picture.pixels == 0).all(axis=2)
+        colours = np.unique(picture.pixels.reshape(-1, 3), axis=0)
         if dark.any() and len(colours) == 2:
             return ~dark
     return _from_levels(picture.pixels[..., 0]) if picture.grey else _from_colours(picture.pixels)

@@ -91,7 +91,8 @@ class Lmdb(Source):
 
     def key(self, index: int) -> str:
         with self._environment().begin() as transaction:
-            return self._cursor(transaction, index).key().decode(errors="backslashreplace")
+            key: bytes = self._cursor(transaction, index).key()
+        return key.decode(errors="backslashreplace")
 
     def open(self, index: int) -> BinaryIO:
         with self._environment().begin() as transaction:

@@ -63,7 +63,8 @@ def squares(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
 def boxes(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
     """Draw one to four boxes."""
     count = rng.integers(1, 4, endpoint=True)
-    return np.logical_or.reduce([_box(rng, height, width, high=0.6 if count == 1 else 0.4) for _ in range(count)])
+    drawn: np.ndarray = np.logical_or.reduce([_box(rng, height, width, high=0.6 if count == 1 else 0.4) for _ in range(count)])
+    return drawn
 
 
 def ellipses(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
@@ -158,7 +159,8 @@ def _stripes(rng: np.random.Generator, image: np.ndarray, height: int, width: in
     angle, pixels = rng.choice([0.0, np.pi / 2, rng.uniform(0, np.pi)]), rng.uniform(2, 20)
     yy, xx = np.ogrid[:height, :width]
     phase = (xx * np.cos(angle) + yy * np.sin(angle)) / pixels + rng.uniform(0, 2)
-    return colours[np.floor(phase).astype(int) % 2]
+    stripes: np.ndarray = colours[np.floor(phase).astype(int) % 2]
+    return stripes
 
 
 def _gradient(rng: np.random.Generator, image: np.ndarray, height: int, width: int) -> np.ndarray:

@@ -34,7 +34,8 @@ def box(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
 
 def boxes(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
     """Draw one to three boxes."""
-    return np.maximum.reduce([box(rng, height, width) for _ in range(rng.choice([1, 1, 2, 3]))])
+    drawn: np.ndarray = np.maximum.reduce([box(rng, height, width) for _ in range(rng.choice([1, 1, 2, 3]))])
+    return drawn
 
 
 def shapes(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
@@ -156,7 +157,8 @@ def colour(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
         return rng.integers(0, 14, 3).astype(np.uint8)
     if kind == 2:
         own = image[rng.integers(image.shape[0]), rng.integers(image.shape[1])].astype(int)
-        return np.clip(own + rng.integers(-16, 17), 0, 255).astype(np.uint8)
+        near: np.ndarray = np.clip(own + rng.integers(-16, 17), 0, 255)
+        return near.astype(np.uint8)
     if kind == 3:
         return np.full(3, rng.integers(30, 240), np.uint8)
     return rng.integers(0, 256, 3, dtype=np.uint8)

@@ -118,7 +118,8 @@ def _misplaced(occluded: np.ndarray, original: np.ndarray, alike: float) -> str 
 
 
 def _difference(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    return np.abs(a.astype(np.int16) - b).max(axis=2)
+    largest: np.ndarray = np.abs(a.astype(np.int16) - b).max(axis=2)
+    return largest
 
 
 def _alike(a: np.ndarray, b: np.ndarray) -> float:

@@ -20,7 +20,8 @@ def _opencv(cv2: Any, image: np.ndarray, mask: np.ndarray, flag: str) -> np.ndar
 
 def _biharmonic(restoration: Any, image: np.ndarray, mask: np.ndarray) -> np.ndarray:
     filled = restoration.inpaint_biharmonic(image / 255.0, mask, channel_axis=-1)
-    return np.rint(np.clip(filled, 0, 1) * 255).astype(np.uint8)
+    scaled: np.ndarray = np.rint(np.clip(filled, 0, 1) * 255)
+    return scaled.astype(np.uint8)
 
 
 def _patchmatch(patchmatch: Any, image: np.ndarray, mask: np.ndarray) -> np.ndarray:

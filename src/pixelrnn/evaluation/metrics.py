@@ -140,7 +140,8 @@ def gms(x: torch.Tensor, y: torch.Tensor, mask: torch.Tensor | None = None) -> t
 
     def magnitude(image: torch.Tensor) -> torch.Tensor:
         padded = F.pad(_luma(image), (1, 1, 1, 1), mode="replicate")
-        return F.conv2d(padded, kernels).norm(dim=1, keepdim=True)  # (B, 1, H, W)
+        lengths: torch.Tensor = F.conv2d(padded, kernels).norm(dim=1, keepdim=True)  # (B, 1, H, W)
+        return lengths
 
     a, b = magnitude(x), magnitude(y)
     similarity = (2 * a * b + GRADIENT_C) / (a**2 + b**2 + GRADIENT_C)

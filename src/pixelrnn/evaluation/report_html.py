@@ -110,7 +110,8 @@ def heat_map(std: np.ndarray) -> np.ndarray:
     """
     place = np.clip(std / DEEP, 0, 1) * (len(RAMP) - 1)
     channels = [np.interp(place, np.arange(len(RAMP)), RAMP[:, c]) for c in range(3)]
-    return np.rint(np.stack(channels, axis=2)).astype(np.uint8)
+    picture: np.ndarray = np.rint(np.stack(channels, axis=2))
+    return picture.astype(np.uint8)
 
 
 STYLE = """

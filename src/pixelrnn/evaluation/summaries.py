@@ -94,7 +94,8 @@ def ratios(scores: Sequence[Score]) -> Summary:
 def _pooled(values: np.ndarray, truths: np.ndarray, axis: int = -1) -> np.ndarray:
     """Divide the sum by the truths' sum; nan where all truths are 0."""
     total, true_total = values.sum(axis), truths.sum(axis)
-    return np.divide(total, true_total, out=np.full(total.shape, np.nan), where=true_total > 0)
+    ratio: np.ndarray = np.divide(total, true_total, out=np.full(total.shape, np.nan), where=true_total > 0)
+    return ratio
 
 
 def _median(values: np.ndarray, truths: np.ndarray, axis: int = -1) -> np.ndarray:

@@ -83,7 +83,8 @@ def _excess(steps: np.ndarray) -> np.ndarray:
     neighbours = np.zeros_like(steps)
     neighbours[1:] = steps[:-1]
     np.maximum(neighbours[:-1], steps[1:], out=neighbours[:-1])
-    return np.maximum(steps, neighbours) - neighbours
+    excess: np.ndarray = np.maximum(steps, neighbours) - neighbours
+    return excess
 
 
 def _pooled(plane: np.ndarray, factor: int, by: np.ufunc) -> np.ndarray:

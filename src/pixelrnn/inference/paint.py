@@ -111,7 +111,8 @@ def _tinted(image: np.ndarray, mask: np.ndarray, paint: np.ndarray, outside: np.
 
 def _distance(image: np.ndarray, other: np.ndarray) -> np.ndarray:
     """The largest difference of the channels, (H, W)."""
-    return np.abs(image - other).max(axis=2)
+    largest: np.ndarray = np.abs(image - other).max(axis=2)
+    return largest
 
 
 def _exact_colours(image: np.ndarray, within: np.ndarray, edge: np.ndarray) -> np.ndarray | None:

@@ -46,7 +46,8 @@ def coarse_std(std: np.ndarray, cell: int) -> np.ndarray:
     height, width = std.shape
     padded = np.pad(std, ((0, -height % cell), (0, -width % cell)))
     means: np.ndarray = padded.reshape(padded.shape[0] // cell, cell, -1, cell).mean(axis=(1, 3))
-    return np.sqrt(means.clip(0, 1))
+    roots: np.ndarray = np.sqrt(means.clip(0, 1))
+    return roots
 
 
 class Sampler:

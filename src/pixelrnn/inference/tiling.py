@@ -243,7 +243,8 @@ def _fade(tile: Box, shape: tuple[int, ...]) -> np.ndarray:
         rise = np.ones_like(place) if start == 0 else (place - start) / FADE
         fall = np.ones_like(place) if end == side else (end - place) / FADE
         ramps.append(np.clip(np.minimum(rise, fall), 0, 1))
-    return ramps[0][:, None] * ramps[1]
+    weights: np.ndarray = ramps[0][:, None] * ramps[1]
+    return weights
 
 
 def groups(mask: np.ndarray) -> list[Box]:
@@ -342,7 +343,7 @@ def _around(box: Box, margin: int, shape: tuple[int, ...]) -> Box:
 def _width(mask: np.ndarray, box: Box) -> int:
     """About twice the greatest distance of a missing pixel in `box` from a known one; the image's border is not known."""
     hole = mask[box.slices]
-    step = -(-max(hole.shape) // 128)
+    step: int = -(-max(hole.shape) // 128)
     # one pixel outside the box is known on each side, except at the image's border
     padding = [(int(start > 0), int(end < side)) for start, end, side in zip(box[:2], box[2:], mask.shape, strict=True)]
     left, depth = np.pad(hole[::step, ::step], padding), 0

@@ -229,4 +229,5 @@ class ConvLSTMScan(nn.Module):
             scan(right, columns)[0].squeeze(3).permute(1, 2, 3, 0),
             scan(left, columns.flip(0))[0].flip(0).squeeze(3).permute(1, 2, 3, 0),
         ]
-        return x + self.mix(torch.cat(scanned, dim=1))
+        mixed: torch.Tensor = self.mix(torch.cat(scanned, dim=1))
+        return x + mixed

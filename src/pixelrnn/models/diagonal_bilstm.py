@@ -70,7 +70,8 @@ class DiagonalBlock(nn.Module):
             states.append(state)
         left, right = unskew(torch.stack(states).flatten(1, 2), width).chunk(2)  # (B, H, W, h)
         both = left + F.pad(right.flip(2), (0, 0, 0, 0, 1, -1))  # from the right, one row down
-        return x + self.expand(both.permute(0, 3, 1, 2))
+        widened: torch.Tensor = self.expand(both.permute(0, 3, 1, 2))
+        return x + widened
 
     def incremental(self, condition: torch.Tensor | None, batch: int, width: int) -> "IncrementalDiagonalBlock":
         maps = None if self.condition is None or condition is None else self.condition(condition)

@@ -108,4 +108,5 @@ class GatedScan(nn.Module):
         rows = rows.reshape(batch, height, width, 2 * self.hidden)
         columns, _ = self.columns(rows.transpose(1, 2).reshape(batch * width, height, 2 * self.hidden))
         columns = columns.reshape(batch, width, height, 2 * self.hidden).transpose(1, 2)
-        return x + self.mix(torch.cat([rows, columns], dim=3)).permute(0, 3, 1, 2)
+        mixed: torch.Tensor = self.mix(torch.cat([rows, columns], dim=3))
+        return x + mixed.permute(0, 3, 1, 2)

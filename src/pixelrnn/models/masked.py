@@ -126,7 +126,8 @@ class ConditionCache:
     """
 
     def __init__(self, maps: torch.Tensor | None, conv: MaskedConv2d) -> None:
-        self.row, self.maps = 0, None
+        self.row = 0
+        self.maps: torch.Tensor | None = None
         if maps is not None:
             self.maps = maps.permute(0, 2, 3, 1).unflatten(3, (conv.repeats, conv.outputs))  # (B, H, W, repeats, outputs)
         self.groups = [slice(*bounds) for bounds in group_bounds(conv.outputs, conv.channels)]

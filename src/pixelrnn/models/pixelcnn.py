@@ -24,7 +24,7 @@ class PixelCNNBlock(nn.Module):
         self.condition = nn.Conv2d(config.encoder_features, narrow, 1) if config.encoder_features else None
 
     def forward(self, x: torch.Tensor, condition: torch.Tensor | None) -> torch.Tensor:
-        y = self.look(F.relu(self.reduce(F.relu(x))))
+        y: torch.Tensor = self.look(F.relu(self.reduce(F.relu(x))))
         if self.condition is not None:
             y = y + self.condition(condition)
         y = self.expand(F.relu(y))

@@ -50,7 +50,8 @@ class RowLSTMBlock(nn.Module):
         for number, row in enumerate(rows):
             state, cell = lstm(row + self.gates_from_above(state) if number else row, cell)
             states.append(state)
-        return x + self.expand(torch.stack(states).permute(1, 3, 0, 2))
+        widened: torch.Tensor = self.expand(torch.stack(states).permute(1, 3, 0, 2))
+        return x + widened
 
     def gates_from_above(self, state: torch.Tensor) -> torch.Tensor:
         """Map the states (B, W, h) of one row to their part (B, W, 4 h) of the next row's gates."""

@@ -35,4 +35,5 @@ def develop(scene: Scene, radiance: Array, factor: int, rng: np.random.Generator
     image *= 1 - scene.vignette * (side[:, None, None] ** 2 + side[None, :, None] ** 2) / 2
     image += rng.normal(0, scene.grain, image.shape).astype(np.float32) * (1.2 - 0.7 * image)
     image = image[:, ::-1] if scene.mirrored else image
-    return (np.clip(image, 0, 1) * 255 + 0.5).astype(np.uint8)
+    scaled: Array = np.clip(image, 0, 1) * 255 + 0.5
+    return scaled.astype(np.uint8)

@@ -122,7 +122,8 @@ def _fronts(m: Material, u: Array, v: Array, half_u: float, half_v: float) -> Ar
         off = np.maximum(np.abs(fu - handle), np.abs(fv - size_v * 0.5) * 0.12)
     else:
         off = np.maximum(np.abs(fu - size_u / 2) * 0.2, np.abs(fv - size_v / 2))
-    return shade * (1 - 0.75 * np.clip(2 - off / 0.008, 0, 1))
+    brightness: Array = shade * (1 - 0.75 * np.clip(2 - off / 0.008, 0, 1))
+    return brightness
 
 
 def _crease(table: Array, strength: float, normal: Array, u: Array, v: Array) -> Array:
@@ -146,7 +147,8 @@ def _view(scene: Scene, m: Material, toward: Array) -> Array:
     leaves = m.other[:, None] * (0.6 + 0.9 * _noise(scene.noise, turn * 60, rise * 60))
     clouds = (1.25 - 0.5 * np.clip(rise, 0, 1)) * (0.9 + 0.3 * _noise(scene.noise, turn * 5, rise * 14))
     ground = leaves * (1 - lawn) + 2 * m.colour[:, None] * lawn
-    return scene.sky[:, None] * (clouds * (1 - trees) + ground * trees) * np.float32(m.glow)
+    seen: Array = clouds * (1 - trees) + ground * trees
+    return scene.sky[:, None] * seen * np.float32(m.glow)
 
 
 def _noise(table: Array, u: Array, v: Array) -> Array:
@@ -158,12 +160,14 @@ def _noise(table: Array, u: Array, v: Array) -> Array:
     right, high = (left + 1) % NOISE_SIDE * NOISE_SIDE, (low + 1) % NOISE_SIDE
     left *= NOISE_SIDE
     bottom = table[left + low] * (1 - fu) + table[right + low] * fu
-    return bottom * (1 - fv) + (table[left + high] * (1 - fu) + table[right + high] * fu) * fv
+    blended: Array = bottom * (1 - fv) + (table[left + high] * (1 - fu) + table[right + high] * fu) * fv
+    return blended
 
 
 def _cells(table: Array, u: Array, v: Array) -> Array:
     """Return one value in [0, 1] per unit cell."""
-    return table[(np.floor(u).astype(np.int32) * 37 + np.floor(v).astype(np.int32) * 149) % table.size]
+    cells: Array = table[(np.floor(u).astype(np.int32) * 37 + np.floor(v).astype(np.int32) * 149) % table.size]
+    return cells
 
 
 def _groove(x: Array, width: np.floating[Any] | float) -> Array:

@@ -133,8 +133,11 @@ def _irradiance(light: Light, to: Array, normal: Array, least: float) -> Array:
     length = np.sqrt(square)
     arriving = np.clip((normal * to).sum(0) / length, 0, None) / np.maximum(square, np.float32(least**2))
     if light.facing is None:  # most of a lamp's light leaves its shade at the top and the bottom
-        return arriving * (0.45 + 1.2 * np.clip((np.abs(to[2]) / length - 0.62) * 6, 0, 1))
-    return arriving * np.clip(-(light.facing @ to) / length, 0, None)
+        share = 0.45 + 1.2 * np.clip((np.abs(to[2]) / length - 0.62) * 6, 0, 1)
+    else:
+        share = np.clip(-(light.facing @ to) / length, 0, None)
+    received: Array = arriving * share
+    return received
 
 
 def _ambient(scene: Scene) -> Array:
@@ -144,7 +147,8 @@ def _ambient(scene: Scene) -> Array:
     for light in scene.lights:
         flux = flux + light.power * np.float32(8 if light.facing is None else np.pi)
     colour = np.mean([m.colour for m in scene.planes], 0) * 0.85
-    return (flux / (2 * (w * d + w * h + d * h)) * colour / (1 - colour)).astype(np.float32)
+    everywhere: Array = flux / (2 * (w * d + w * h + d * h)) * colour / (1 - colour)
+    return everywhere.astype(np.float32)
 
 
 def _smooth(light: Array, keys: NDArray[np.int32], lit: NDArray[np.bool_], strides: Sequence[int]) -> Array:

@@ -35,7 +35,8 @@ def tilted(tilt: float, turn: float) -> Array:
     """Make axes (3, 3) tilted about x (a positive angle lays the top back, to +y) and then turned about z, in radians."""
     (ct, st), (cz, sz) = (np.cos(tilt), np.sin(tilt)), (np.cos(turn), np.sin(turn))
     lean = np.array([[1, 0, 0], [0, ct, -st], [0, st, ct]])
-    return (lean @ np.array([[cz, sz, 0], [-sz, cz, 0], [0, 0, 1]])).astype(np.float32)
+    axes: Array = lean @ np.array([[cz, sz, 0], [-sz, cz, 0], [0, 0, 1]])
+    return axes.astype(np.float32)
 
 
 def make_material(kind: str, colour: Array, other: Array | None = None, **options: Any) -> Material:

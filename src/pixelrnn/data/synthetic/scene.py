@@ -107,7 +107,8 @@ class Camera:
     def rays(self, across: Array, up: Array) -> Array:
         """Return the unit directions (3, N) through the image plane at `across` and `up` (N,), both in [-1, 1]."""
         rays = self.frame.T @ np.stack([across / self.zoom, up / self.zoom, np.ones_like(up)]).astype(np.float32)
-        return rays / np.sqrt((rays * rays).sum(0))
+        directions: Array = rays / np.sqrt((rays * rays).sum(0))
+        return directions
 
 
 @dataclass(frozen=True)
@@ -133,7 +134,8 @@ class Scene:
 
 def unit(vectors: Array) -> Array:
     """Scale vectors (3, N) to unit length."""
-    return (vectors / np.sqrt((vectors * vectors).sum(0) + np.float32(1e-12))).astype(np.float32)
+    scaled: Array = vectors / np.sqrt((vectors * vectors).sum(0) + np.float32(1e-12))
+    return scaled.astype(np.float32)
 
 
 def nearest(
