@@ -14,7 +14,7 @@ from .common import complain, progress_bar, say
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-    from ..inference.batch import CompletionOptions, Task, Told
+    from ..inference.batch import CompletionOptions, Row, Task
     from ..inference.manifest import Manifest
 
 
@@ -38,7 +38,7 @@ class Outcomes:
         if not self.as_json:
             say(text)
 
-    def take(self, outcome: "Told") -> None:
+    def take(self, outcome: "Row") -> None:
         """Count and report the outcome of one photograph.
 
         Raises:
@@ -58,7 +58,7 @@ class Outcomes:
         if self.total == 1:
             self._describe(outcome)
 
-    def _describe(self, outcome: "Told") -> None:
+    def _describe(self, outcome: "Row") -> None:
         """Print what was done in the only photograph, and its further samples."""
         from ..inference.batch import describe
         from ..inference.planning import sample_target
@@ -113,7 +113,7 @@ def follow(
 
     total, several = outcomes.total, outcomes.total != 1
     with progress_bar(hidden=outcomes.as_json) if several or options.samples > 1 else nullcontext() as progress:
-        results: Generator[Told]
+        results: Generator[Row]
         if manifest is not None:
             from ..inference import cluster
 
@@ -134,7 +134,7 @@ def follow(
 
 def _one_by_one(
     options: "CompletionOptions", tasks: Iterator["Task"], opened: Callable[[str], None], progress: "Progress | None"
-) -> Generator["Told"]:
+) -> Generator["Row"]:
     """Complete the tasks in this process."""
     from ..inference.batch import FileCompleter
 

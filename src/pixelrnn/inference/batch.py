@@ -23,7 +23,6 @@ from .files import LOCAL, Files, local_place
 from .planning import Pair, sample_target
 
 Row = dict[str, Any]  # the outcome of a file, as --json prints it
-Told = Row  # the name by which the command line knows it
 
 
 class Task(NamedTuple):
