@@ -87,7 +87,7 @@ def _choose_settings(weights: dict[str, str]) -> Settings:
         samples = st.slider("Number of samples", 1, 8, 1, help=help_text)
         help_text = "Another seed gives other samples and other grain; the same seed gives the same result."
         seed = int(st.number_input("Seed", 0, 2**31 - 1, 0, help=help_text))
-    help_text = "Strict makes almost no false detections. Eager misses almost nothing, but has more false detections."
+    help_text = "Strict makes almost no false detections. Eager misses less, and makes more false detections."
     level = st.selectbox("What counts as painted over", list(LEVELS), 1, format_func=str.capitalize, help=help_text)
     help_text = "Adds noise to the filled pixels that matches the photograph's own grain around them, if it has any."
     grain = st.toggle("Grain", True, help=help_text)

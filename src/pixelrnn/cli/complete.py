@@ -51,7 +51,7 @@ def complete(
         str,
         typer.Option(
             help="How certain a detection must be: strict, normal or eager. strict makes almost no false detections; eager "
-            "misses almost nothing."
+            "misses less and makes more of them."
         ),
     ] = "normal",
     weights: Weights = DEFAULT,
@@ -64,7 +64,7 @@ def complete(
         typer.Option(
             min=1,
             help="Draw several completions of each photograph with a PixelRNN; needs torch. OUT is the most likely one, "
-            "OUT_sample2 the next, and so on. 1 gives the expected completion, which is not sampled.",
+            "OUT_sample2 the next, and so on. 1 gives the network's own completion, which is not sampled.",
         ),
     ] = 1,
     seed: Annotated[int, typer.Option(help="Seed of the samples and the grain; the same seed gives the same result.")] = 0,
@@ -80,7 +80,7 @@ def complete(
     ] = "auto",
     kind: Annotated[
         str,
-        typer.Option("--format", help="Format of outputs without a name of their own: png, jpg, webp, or same (the input's)."),
+        typer.Option("--format", help="Format of outputs that -o does not name: png, jpg, webp, or same (the input's)."),
     ] = "png",
     max_megapixels: Annotated[int, typer.Option(min=1, help="Refuse larger photographs before they are decoded.")] = 100,
     dry_run: Annotated[

@@ -98,7 +98,7 @@ def strokes(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
     return np.array(canvas)
 
 
-SHAPES: dict[str, tuple[float, Shape]] = {  # family: (probability, function)
+SHAPES: dict[str, tuple[float, Shape]] = {  # family: (weight, function); a family is drawn with its share of all weights
     "squares": (0.35, squares),
     "boxes": (0.25, boxes),
     "ellipses": (0.15, ellipses),
@@ -112,9 +112,9 @@ def random_mask(rng: np.random.Generator, height: int, width: int) -> np.ndarray
     Returns:
         bool (height, width) with 1% to 60% of its pixels missing. An image too small for that has one pixel missing.
     """
-    probabilities = [probability for probability, _ in SHAPES.values()]
+    weights = np.array([weight for weight, _ in SHAPES.values()])
     for _ in range(20):
-        name = rng.choice(list(SHAPES), p=probabilities)
+        name = rng.choice(list(SHAPES), p=weights / weights.sum())
         mask = SHAPES[name][1](rng, height, width)
         if MIN_SHARE <= mask.mean() <= MAX_SHARE:
             return mask

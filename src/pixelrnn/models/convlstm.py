@@ -50,13 +50,13 @@ def step(
 
 
 class ConvLSTMCell(nn.Module):
-    """One step of a ConvLSTM.
+    """One step of a ConvLSTM; * is a convolution and . a product of elements.
 
-        i = sigmoid(W_xi * X + W_hi * H + W_ci o C + b_i)
-        f = sigmoid(W_xf * X + W_hf * H + W_cf o C + b_f)
-        C' = f o C + i o tanh(W_xc * X + W_hc * H + b_c)
-        o = sigmoid(W_xo * X + W_ho * H + W_co o C' + b_o)
-        H' = o o tanh(C')
+        i = sigmoid(W_xi * X + W_hi * H + W_ci . C + b_i)
+        f = sigmoid(W_xf * X + W_hf * H + W_cf . C + b_f)
+        C' = f . C + i . tanh(W_xc * X + W_hc * H + b_c)
+        o = sigmoid(W_xo * X + W_ho * H + W_co . C' + b_o)
+        H' = o . tanh(C')
 
     Args:
         channels: Features of the input.

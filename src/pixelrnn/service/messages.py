@@ -34,7 +34,7 @@ class _Query(BaseModel):
     )
     level: Literal["strict", "normal", "eager"] = Field(
         "normal",
-        description="How certain a detection must be: strict makes almost no false detections, eager misses almost nothing.",
+        description="How certain a detection must be: strict makes almost no false detections, eager misses less and makes more of them.",
     )
 
 
@@ -53,7 +53,7 @@ class Complete(_Query):
     resize_mask: bool = Field(False, description="Resize a mask of another size to the picture's size.")
     grow: int = Field(0, ge=0, le=4096, description="Dilate the mask by this many pixels.")
     samples: int = Field(
-        1, ge=1, description="The number of completions to draw; 1 gives the expected completion, which is not sampled."
+        1, ge=1, description="The number of completions to draw; 1 gives the network's own completion, which is not sampled."
     )
     seed: int = Field(0, ge=0, lt=2**63, description="Seed of the samples; the same seed gives the same samples.")
     format: Literal["png", "jpg", "webp", "same"] = Field(

@@ -55,7 +55,7 @@ class Recipe:
     check_pairs: bool = True  # refuse pairs whose images do not belong together
     valid_from: Natural | None = None  # pairs with this number and above validate; all photographs train
     valid_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.1  # without valid_from: this share of each folder, by the seed
-    train_fraction: Annotated[float, Field(gt=0, le=1)] = 1.0  # of the photographs, by the seed, to see what more are worth
+    train_fraction: Annotated[float, Field(gt=0, le=1)] = 1.0  # of the photographs, drawn by the seed
     mask_bank: Natural = 0  # keep all photographs and this many masks in the device's memory; 0 reads files in each epoch
     workers: Natural = 0  # processes that read images; 0 reads in the training process
 
