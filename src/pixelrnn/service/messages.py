@@ -34,7 +34,7 @@ class _Query(BaseModel):
     )
     level: Literal["strict", "normal", "eager"] = Field(
         "normal",
-        description="How certain a detection must be: strict makes almost no false detections, eager misses less and makes more of them.",
+        description="How certain a detection must be: strict makes almost no false detections, eager misses less.",
     )
 
 
