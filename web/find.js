@@ -10,7 +10,7 @@ export function find(rgba, width, height, logits, known) {
   const rest = places(map(seen, (value) => !value));
   const photograph = rest.length > (1 - known.MOST_COVERED) * seen.length && mean(planes.flat, rest) < known.MOST_FLAT;
   const regions = photograph ? clusters(seen, width, height, known.CELL).sort((one, other) => other.pixels.length - one.pixels.length) : [];
-  for (const { box, pixels } of regions.slice(0, known.MOST)) {
+  for (const { box, pixels } of regions.slice(0, known.MAX_REGIONS)) {
     const margin = Math.max(known.MARGIN, Math.floor(Math.max(box[2] - box[0], box[3] - box[1]) / 3));
     const [top, left] = [Math.max(0, box[0] - margin), Math.max(0, box[1] - margin)];
     const around = [top, left, Math.min(height, box[2] + margin), Math.min(width, box[3] + margin)], wide = around[3] - left;
@@ -30,9 +30,9 @@ export function find(rgba, width, height, logits, known) {
 export function sharpened(rgba, width, height, mask, factor, known) {
   const off = Math.ceil(factor), paint = { ...known.paint, BAND: known.paint.BAND + off, REACH: known.paint.REACH + 2 * off }, sharp = new Uint8Array(mask.length);
   for (const { box } of clusters(mask, width, height, known.CELL * off)) {
-    const reach = known.LOOKS + 4 * off, [top, left] = [Math.max(0, box[0] - reach), Math.max(0, box[1] - reach)];
+    const reach = known.CONTEXT + 4 * off, [top, left] = [Math.max(0, box[0] - reach), Math.max(0, box[1] - reach)];
     const around = [top, left, Math.min(height, box[2] + reach), Math.min(width, box[3] + reach)], wide = around[3] - left, high = around[2] - top;
-    const seen = cut(mask, width, around), traced = high * wide <= known.TRACED ? trace(cut(rgba, width, around, 4), wide, high, seen, paint) : null;
+    const seen = cut(mask, width, around), traced = high * wide <= known.MAX_REFINED ? trace(cut(rgba, width, around, 4), wide, high, seen, paint) : null;
     for (const i of places(traced ? squared(traced, wide, high, paint) : grow(seen, wide, high, off))) sharp[(Math.floor(i / wide) + top) * width + (i % wide) + left] = 1;
   }
   return sharp;

@@ -16,10 +16,10 @@ export function parts(missing, width, height, known) {
 }
 
 // Boxes around missing pixels; boxes that would share their surroundings are joined.
-function groups(missing, width, height, { GRAIN, MARGIN, FEW }) {
+function groups(missing, width, height, { GRAIN, MARGIN, MAX_GROUPS }) {
   const boxes = clusters(missing, width, height, Math.max(GRAIN, Math.ceil(Math.max(width, height) / 256))).map(({ box }) => box);
   boxes.sort((one, other) => one.map((edge, i) => edge - other[i]).find(Boolean) ?? 0);
-  if (boxes.length > FEW) return [boxes.reduce(union)];
+  if (boxes.length > MAX_GROUPS) return [boxes.reduce(union)];
   const costs = (box) => area(around(box, MARGIN[0], width, height, GRAIN));
   for (let i = 0; i < boxes.length; i += 1) {
     const joins = (other, j) => j > i && (meet(boxes[i], other) || costs(union(boxes[i], other)) <= costs(boxes[i]) + costs(other));
