@@ -134,13 +134,14 @@ class Autoregressive(nn.Module):
             return None
         mask = torch.ones_like(image[:, :1]) if mask is None else mask
         known = torch.where(mask > 0, 0, 2 * image - 1)  # not a product, which would keep NaN
-        guess = self._guess(image, mask, guess)
-        centre = torch.where(mask > 0, 2 * guess[:, : self.config.channels] - 1, 2 * image - 1)
-        features: torch.Tensor = self.encoder(torch.cat([known, centre, mask, guess[:, self.config.channels :]], dim=1))
+        centre, root = self._expected(image, mask, guess)
+        features: torch.Tensor = self.encoder(torch.cat([known, centre, mask, root], dim=1))
         return features
 
-    def _guess(self, image: torch.Tensor, mask: torch.Tensor, guess: torch.Tensor | None) -> torch.Tensor:
-        """`guess` with its channels checked, or the default guess."""
+    def _expected(
+        self, image: torch.Tensor, mask: torch.Tensor, guess: torch.Tensor | None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """The image in [-1, 1] with the guess where it is missing, and the guess's other channel, (B, 0 or 1, H, W)."""
         expected = self.config.channels + self.config.anchored
         if guess is None:
             guess = pull_push(torch.where(mask > 0, 0, image), mask)
@@ -148,16 +149,16 @@ class Autoregressive(nn.Module):
                 guess = torch.cat([guess, torch.full_like(mask, DEFAULT_STD**0.5)], dim=1)
         if guess.shape[1] != expected:
             raise ValueError(f"guess must have {expected} channels, got {guess.shape[1]}")
-        return guess
+        mean, root = guess[:, : self.config.channels], guess[:, self.config.channels :]
+        return torch.where(mask > 0, 2 * mean - 1, 2 * image - 1), root
 
     def anchor(self, image: torch.Tensor, mask: torch.Tensor | None, guess: torch.Tensor | None = None) -> Anchor | None:
         """Return the anchor of an anchored model's distributions, None for other models; arguments as in `condition`."""
         if not self.config.anchored:
             return None
         mask = torch.ones_like(image[:, :1]) if mask is None else mask
-        guess = self._guess(image, mask, guess)
-        mean, root = guess.split([self.config.channels, 1], dim=1)
-        return Anchor(torch.where(mask > 0, 2 * mean - 1, 2 * image - 1), (2 * root.square()).clamp_min(MIN_SCALE))
+        centre, root = self._expected(image, mask, guess)
+        return Anchor(centre, (2 * root.square()).clamp_min(MIN_SCALE))
 
     def network_input(self, image: torch.Tensor, anchor: Anchor | None) -> torch.Tensor:
         """Scale `image` (B, C, ...) to [-1, 1] and, with an anchor, add each channel's distance from it: (B, C or 2 C, ...)."""

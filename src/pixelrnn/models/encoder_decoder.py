@@ -235,7 +235,7 @@ class OptimizedPixelRNN(CompletionModel):
     @torch.no_grad()
     def rescale_log_std(self, gain: float, shift: float) -> None:
         """Calibrate `log_std`, which is -6 sigmoid(x): x becomes gain * x + shift, by a change of the last layer's weights."""
-        last: Any = self.filler.head[-1]  # type: ignore[index]
+        last: Any = list(self.filler.head.children())[-1]
         last.weight[LOG_STD] *= gain
         last.bias[LOG_STD] = last.bias[LOG_STD] * gain + OUTPUT_SCALE * shift
 
