@@ -13,6 +13,7 @@ from pixelrnn import checkpoint
 from pixelrnn.errors import PixelRNNError
 from pixelrnn.models import create_model, list_models
 from pixelrnn.models.diagonal_bilstm import DiagonalBlock, skew, unskew
+from pixelrnn.models.lstm import lstm_scan
 from pixelrnn.models.masked import MaskedConv2d, group_of
 from pixelrnn.models.row_lstm import RowLSTMBlock
 
@@ -285,6 +286,29 @@ def block_of(kind: type[nn.Module]) -> nn.Module:
     config = build("row_lstm", 1, encoder_features=0).config
     torch.manual_seed(0)
     return kind(config).double()
+
+
+def test_the_gradient_of_a_scan_is_that_of_finite_differences() -> None:
+    torch.manual_seed(0)
+    gates, weight = torch.randn(4, 8, 2, 3, dtype=torch.float64), torch.randn(8, 6, dtype=torch.float64)
+    assert torch.autograd.gradcheck(lstm_scan, (gates.requires_grad_(), weight.requires_grad_()))
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_training_in_half_precision_finds_nearly_the_same_likelihood_and_gradient(name: str) -> None:
+    torch.manual_seed(0)
+    model = create_model(name, channels=1, levels=2, features=8, depth=2, head_features=8, encoder_features=0)
+    digits, found = (torch.rand(4, 1, 12, 10) > 0.5).float(), []
+    for half in (False, True):
+        model.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16, enabled=half):
+            nats = -model.log_prob(digits).sum()
+        nats.backward()
+        gradient = torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None])
+        found.append((nats.item(), gradient))
+    (exact, true), (rounded, gradient) = found
+    assert rounded == pytest.approx(exact, rel=0.01)
+    assert torch.cosine_similarity(true, gradient, dim=0) > 0.99
 
 
 @torch.no_grad()

@@ -208,7 +208,9 @@ class Autoregressive(nn.Module):
         features = self.features(image, self.condition(image, mask, guess), anchor).permute(0, 2, 3, 1)  # (B, H, W, 2 h)
         anchor = None if anchor is None else Anchor(*(x.permute(0, 2, 3, 1)[pixels] for x in anchor))
         level = (image * last_level).round().long().clamp(0, last_level).permute(0, 2, 3, 1)
-        nats = self.likelihood.log_prob(self.parameters_at(features[pixels], anchor), level[pixels]).sum(dim=1)  # (N,)
+        with torch.autocast(image.device.type, enabled=False):  # half precision would round the likelihood
+            parameters = self.parameters_at(features[pixels].to(image.dtype), anchor)
+            nats = self.likelihood.log_prob(parameters, level[pixels]).sum(dim=1)  # (N,)
         owner = pixels.nonzero()[:, 0]
         return nats.new_zeros(len(image)).index_add(0, owner, nats)
 

@@ -14,9 +14,9 @@ from torch import nn
 from torch.nn import functional as F
 
 from .autoregressive import Autoregressive, AutoregressiveConfig
+from .lstm import lstm
 from .masked import ChannelGroup, ConditionCache, ConvCache, MaskedConv2d, group_bounds
 from .registry import register
-from .row_lstm import lstm
 
 
 def skew(x: torch.Tensor) -> torch.Tensor:
@@ -60,8 +60,9 @@ class DiagonalBlock(nn.Module):
             gates = gates + self.condition(condition)
         left, right = gates.permute(0, 2, 3, 1).chunk(2, dim=3)  # (B, H, W, 4 h)
         steps = skew(torch.cat([left, right.flip(2)])).unflatten(1, (2, batch)).contiguous()  # (H + W - 1, 2, B, H, 4 h)
-        cell = steps.new_zeros(2, batch, height, self.hidden)
-        state, states = cell, []  # zero beside the image, too, where the gates' inputs are zero
+        # in the weights' dtype, because half precision would round the memory at each step
+        cell = steps.new_zeros(2, batch, height, self.hidden, dtype=self.state_to_state.dtype)
+        state, states = cell.to(steps.dtype), []  # zero beside the image, too, where the gates' inputs are zero
         for number, step in enumerate(steps):
             if number:
                 neighbours = torch.cat([state, F.pad(state, (0, 0, 1, -1))], dim=3).flatten(1, 2)  # (2, B H, 2 h)

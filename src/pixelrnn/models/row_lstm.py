@@ -9,23 +9,9 @@ from torch import nn
 from torch.nn import functional as F
 
 from .autoregressive import Autoregressive, AutoregressiveConfig
+from .lstm import lstm, lstm_scan
 from .masked import ChannelGroup, ConditionCache, ConvCache, MaskedConv2d, group_bounds
 from .registry import register
-
-
-def lstm(gates: torch.Tensor, cell: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Compute one LSTM step (equation 3 of the paper).
-
-    Args:
-        gates: Output, forget, input and content gates (..., 4 h) before their sigmoid and tanh.
-        cell: Cell (..., h) before this step.
-
-    Returns:
-        The state and the cell (..., h) after this step.
-    """
-    output_gate, forget_gate, input_gate = torch.sigmoid(gates[..., : 3 * cell.shape[-1]]).chunk(3, dim=-1)
-    cell = forget_gate * cell + input_gate * torch.tanh(gates[..., 3 * cell.shape[-1] :])
-    return output_gate * torch.tanh(cell), cell
 
 
 class RowLSTMBlock(nn.Module):
@@ -35,7 +21,6 @@ class RowLSTMBlock(nn.Module):
         super().__init__()
         self.hidden, channels = config.features, config.channels
         self.input_to_state = MaskedConv2d("B", 2 * self.hidden, self.hidden, (1, 3), channels, repeats=4)
-        # from the states above: left, straight, right
         self.state_to_state = nn.Linear(3 * self.hidden, 4 * self.hidden, bias=False)
         self.expand = MaskedConv2d("B", self.hidden, 2 * self.hidden, channels=channels)
         self.condition = nn.Conv2d(config.encoder_features, 4 * self.hidden, 1) if config.encoder_features else None
@@ -44,13 +29,9 @@ class RowLSTMBlock(nn.Module):
         gates = self.input_to_state(x)
         if self.condition is not None:
             gates = gates + self.condition(condition)
-        rows = gates.permute(2, 0, 3, 1).contiguous()  # (H, B, W, 4 h)
-        cell = rows.new_zeros(*rows.shape[1:3], self.hidden)
-        state, states = cell, []
-        for number, row in enumerate(rows):
-            state, cell = lstm(row + self.gates_from_above(state) if number else row, cell)
-            states.append(state)
-        widened: torch.Tensor = self.expand(torch.stack(states).permute(1, 3, 0, 2))
+        rows = gates.permute(2, 1, 0, 3)  # (H, 4 h, B, W)
+        states = lstm_scan(rows, self.state_to_state.weight)  # (H, h, B, W)
+        widened: torch.Tensor = self.expand(states.permute(2, 1, 0, 3))
         return x + widened
 
     def gates_from_above(self, state: torch.Tensor) -> torch.Tensor:

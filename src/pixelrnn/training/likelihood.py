@@ -14,9 +14,8 @@ class LikelihoodModule(RecipeModule):
     def _nats(self, batch: dict[str, Any]) -> tuple[torch.Tensor, torch.Tensor]:
         """Negative log-likelihood of each image's missing pixels (B,), and their number (B,)."""
         mask = batch["mask"]
-        with torch.autocast(self.device.type, enabled=False):
-            nats = -self.model.log_prob(batch["target"], mask, batch.get("guess"))  # type: ignore[operator]
-            return nats, mask.sum(dim=(1, 2, 3))
+        nats = -self.model.log_prob(batch["target"], mask, batch.get("guess"))  # type: ignore[operator]
+        return nats, mask.sum(dim=(1, 2, 3))
 
     def training_step(self, batch: dict[str, Any], index: int) -> torch.Tensor:
         nats, count = self._nats(batch)
