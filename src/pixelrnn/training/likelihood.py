@@ -4,6 +4,7 @@ from typing import Any
 
 import torch
 
+from ..models.autoregressive import Autoregressive
 from ..parallel import joint
 from .modules import RecipeModule
 
@@ -11,10 +12,12 @@ from .modules import RecipeModule
 class LikelihoodModule(RecipeModule):
     """An autoregressive model under one recipe; the loss is nats per missing pixel over the joint batch."""
 
+    model: Autoregressive
+
     def _nats(self, batch: dict[str, Any]) -> tuple[torch.Tensor, torch.Tensor]:
         """Negative log-likelihood of each image's missing pixels (B,), and their number (B,)."""
         mask = batch["mask"]
-        nats = -self.model.log_prob(batch["target"], mask, batch.get("guess"))  # type: ignore[operator]
+        nats = -self.model.log_prob(batch["target"], mask, batch.get("guess"))
         return nats, mask.sum(dim=(1, 2, 3))
 
     def training_step(self, batch: dict[str, Any], index: int) -> torch.Tensor:
