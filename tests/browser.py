@@ -25,6 +25,7 @@ FLAGS = [
 ]
 UPLOADER = "[data-testid=stFileUploader] input[type=file]"
 PATIENCE = 60_000  # ms; on a busy machine everything takes long
+expect.set_options(timeout=PATIENCE)
 
 
 def find_browser() -> str | None:
@@ -89,9 +90,9 @@ class Visit:
         return self.page.locator(".stage:visible").first
 
     @property
-    def state(self) -> str:
+    def state(self) -> Locator:
         """What the editor says."""
-        return self.page.locator(".state span").inner_text()
+        return self.page.locator(".state span")
 
     def choose(self, name: str) -> None:
         """A tool, or a view."""
@@ -174,7 +175,7 @@ class Visit:
         return decode(b64decode(url.partition(",")[2]))
 
     def wait_for(self, text: str) -> None:
-        expect(self.page.get_by_text(text).first).to_be_visible(timeout=PATIENCE)
+        expect(self.page.get_by_text(text).first).to_be_visible()
 
     def wait_until(self, state: str) -> None:
         """Wait for a state of the editor: opening, busy, fresh, marked or empty."""

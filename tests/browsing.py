@@ -1,4 +1,7 @@
-"""What tests in a real browser share; without one they are left out, but not in CI."""
+"""What tests in a real browser share; without one they are left out, but not in CI.
+
+What an element says or is gets `expect`, which waits: the page draws a click's effect only with its next frame.
+"""
 
 import io
 import os
@@ -9,7 +12,7 @@ import numpy as np
 import pytest
 
 try:
-    from browser import Visit, decode, encode, find_browser
+    from browser import Visit, decode, encode, expect, find_browser
 except ModuleNotFoundError as missing:  # playwright
     if os.environ.get("CI"):
         raise
@@ -19,7 +22,7 @@ if find_browser() is None and not os.environ.get("CI"):
 
 Open = Callable[..., Visit]
 
-__all__ = ["Open", "Visit", "decode", "encode", "find_browser", "unpack"]
+__all__ = ["Open", "Visit", "decode", "encode", "expect", "find_browser", "unpack"]
 
 
 def unpack(archive: bytes) -> dict[str, np.ndarray]:

@@ -1,10 +1,12 @@
 """The page, driven in a real browser on rooms that our own code renders."""
 
+import re
+
 import numpy as np
 import pytest
 from PIL import Image
 
-from browsing import Open, decode, encode, unpack
+from browsing import Open, decode, encode, expect, unpack
 from conftest import OCCLUDED as SQUARE
 
 pytestmark = pytest.mark.slow
@@ -50,11 +52,11 @@ def test_what_was_found_is_left_and_taken_again_with_its_button(visit: Open, occ
     me.wait_for_completion()
     found = me.tint()
     button = me.page.locator(".find button").first
-    assert button.get_attribute("aria-pressed") == "true"
+    expect(button).to_have_attribute("aria-pressed", "true")
     button.click()
     me.wait_until("empty")
     assert not me.tint()[SQUARE].any()
-    assert button.get_attribute("aria-pressed") == "false"
+    expect(button).to_have_attribute("aria-pressed", "false")
     me.drag((0.6, 0.9), (0.9, 0.9))  # strokes go on beside it
     button.focus()
     me.page.keyboard.press("Enter")
@@ -113,7 +115,7 @@ def test_strokes_survive_a_rerun_but_not_a_new_photograph(visit: Open, occluded:
     me.page.locator(f".editor:not([data-rev='{before_it}'])").wait_for()
     me.wait_for_completion()
     assert not me.tint()[128:154, 0:100].any()
-    assert me.page.get_by_role("button", name="Undo").is_disabled()
+    expect(me.page.get_by_role("button", name="Undo")).to_be_disabled()
 
 
 def test_every_control_has_a_name(visit: Open, occluded: list[np.ndarray]) -> None:
@@ -156,10 +158,10 @@ def test_the_views_show_before_after_doubt_and_details(visit: Open, occluded: li
     me.choose("Result")
     result = me.pixels()
     me.press("Zoom in")
-    assert me.page.locator(".views output").inner_text() == "150%"
+    expect(me.page.locator(".views output")).to_have_text("150%")
     me.press("The whole picture (0, or a double click)")
     me.choose("Uncertainty")
-    assert me.page.get_by_text("grey levels of 255").is_visible()
+    expect(me.page.get_by_text("grey levels of 255")).to_be_visible()
     assert me.pixels().mean() < result.mean()  # what is sure is dark
     red, green, blue = me.page.evaluate(
         "getComputedStyle(document.querySelector('.stApp')).backgroundColor.match(/\\d+/g).map(Number)"
@@ -183,7 +185,7 @@ def test_samples_differ_in_the_hole_and_the_chosen_one_is_downloaded(visit: Open
     assert (first[mask] != second[mask]).any()
     for one in (first, second):
         assert np.array_equal(one[~mask], occluded[0][~mask])
-    assert "nats per missing pixel" in str(second_of.get_attribute("title"))
+    expect(second_of).to_have_attribute("title", re.compile("nats per missing pixel"))
     second_of.click()
     assert np.array_equal(decode(me.download("Download PNG")), second)
 

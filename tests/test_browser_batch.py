@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from browsing import Open, decode, encode, unpack
+from browsing import Open, decode, encode, expect, unpack
 from conftest import OCCLUDED as SQUARE
 
 pytestmark = pytest.mark.slow
@@ -14,7 +14,7 @@ def test_a_batch_with_a_broken_file_completes_the_others(visit: Open, occluded: 
     files = [(f"room {n}.png", encode(picture)) for n, picture in enumerate(occluded)]
     me.upload(*files[:2], ("broken.png", b"this is no picture"), *files[2:])
     me.wait_for("completed, 1 not.")
-    assert me.page.get_by_text("broken.png: not a picture").is_visible()
+    expect(me.page.get_by_text("broken.png: not a picture")).to_be_visible()
     done = unpack(me.download("Download all (ZIP)"))
     assert sorted(done) == [f"room {n}_completed.png" for n in range(4)]
     for n, picture in enumerate(occluded):
@@ -30,13 +30,15 @@ def test_one_of_many_is_opened_done_by_hand_and_taken_back(
     me.upload(("one.png", encode(occluded[0])), ("two.png", encode(rooms[1])), ("broken.png", b"this is no picture"))
     me.wait_for("1 of 3 completed, 1 not.")
     me.wait_for_rest()
-    me.page.locator(".pixelrnn-row img").first.wait_for()
-    sizes = me.page.locator(".pixelrnn-row img").evaluate_all("images => images.map((image) => image.clientWidth)")
-    assert min(sizes) >= 160
+    pictures = me.page.locator(".pixelrnn-row img")
+    pictures.first.wait_for()
+    for picture in pictures.all():
+        picture.wait_for()
+        assert picture.bounding_box()["width"] >= 160
     me.page.get_by_role("radio", name="Nothing found").click()
     me.page.locator(".pixelrnn-row", has_text="one.png").wait_for(state="hidden")
     me.wait_for_rest()
-    assert me.page.locator(".pixelrnn-row", has_text="two.png").is_visible()
+    expect(me.page.locator(".pixelrnn-row", has_text="two.png")).to_be_visible()
     me.wait_for_rest()
     me.page.get_by_test_id("stBaseButton-secondary").filter(has_text="Open").click()
     me.wait_until("empty")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from browsing import Open, decode, encode, unpack
+from browsing import Open, decode, encode, expect, unpack
 from conftest import OCCLUDED as SQUARE
 from pixelrnn.data.synthetic import render_bedroom
 
@@ -51,7 +51,7 @@ def test_the_keyboard_alone_marks_completes_and_views(visit: Open, occluded: lis
     me.page.keyboard.press("Enter")
     me.wait_for_completion()
     me.page.keyboard.press("3")
-    assert me.page.locator(".editor").get_attribute("data-shown") == "result"
+    expect(me.page.locator(".editor")).to_have_attribute("data-shown", "result")
     me.page.keyboard.press("k")
     me.wait_until("empty")
     assert not me.tint().any()
@@ -68,12 +68,12 @@ def test_what_may_be_a_false_find_is_asked_about_before_it_is_filled_in(visit: O
     me = visit()
     me.upload(("room.png", encode(room)))
     me.wait_for("What may be painted over is outlined")
-    assert me.page.get_by_role("button", name="Download PNG").is_disabled()
+    expect(me.page.get_by_role("button", name="Download PNG")).to_be_disabled()
     offered = me.page.locator(".find button[aria-pressed=true]")
-    assert offered.count() == 2
+    expect(offered).to_have_count(2)
     doubted = next(one for one in offered.all() if "100%" not in str(one.get_attribute("title")))
     doubted.click()
-    assert offered.count() == 1
+    expect(offered).to_have_count(1)
     me.complete()
     mask = unpack(me.download("All (ZIP)"))["room_mask.png"] == 255
     assert (mask & SQUARE).sum() / (mask | SQUARE).sum() > 0.9
@@ -83,10 +83,10 @@ def test_where_nothing_is_found_the_brush_is_at_hand(visit: Open, rooms: list[np
     me = visit()
     me.upload(("room.png", encode(rooms[1])))
     me.wait_for("Nothing painted over was found. Brush over what is in the way")
-    assert me.page.get_by_role("button", name="Complete", exact=True).is_disabled()
+    expect(me.page.get_by_role("button", name="Complete", exact=True)).to_be_disabled()
     me.drag((0.4, 0.4), (0.6, 0.5))
     me.complete()
-    assert "marked as missing" in me.state
+    expect(me.state).to_contain_text("marked as missing")
 
 
 def test_after_clear_there_is_nothing_to_complete_and_nothing_to_download(visit: Open, occluded: list[np.ndarray]) -> None:
@@ -95,17 +95,17 @@ def test_after_clear_there_is_nothing_to_complete_and_nothing_to_download(visit:
     me.wait_for_completion()
     me.press("Clear")
     me.wait_until("empty")
-    assert me.state == "Nothing is marked. Brush over what is in the way."
+    expect(me.state).to_have_text("Nothing is marked. Brush over what is in the way.")
     for name in ("Complete", "Keep", "Download PNG", "JPEG", "All (ZIP)"):
-        assert me.page.get_by_role("button", name=name, exact=True).is_disabled()
-    assert me.page.get_by_text("The result will appear here.").is_visible()
+        expect(me.page.get_by_role("button", name=name, exact=True)).to_be_disabled()
+    expect(me.page.get_by_text("The result will appear here.")).to_be_visible()
     me.drag((0.6, 0.5), (0.8, 0.5))
     me.wait_until("marked")
-    assert me.page.get_by_role("button", name="Download PNG").is_disabled()
+    expect(me.page.get_by_role("button", name="Download PNG")).to_be_disabled()
     me.press("Undo")
     me.press("Undo")
     me.wait_until("fresh")
-    assert me.page.get_by_role("button", name="Download PNG").is_enabled()
+    expect(me.page.get_by_role("button", name="Download PNG")).to_be_enabled()
 
 
 def test_the_wheel_zooms_to_the_cursor_and_the_part_becomes_crisp(visit: Open, rooms: list[np.ndarray]) -> None:
@@ -135,8 +135,8 @@ def test_the_wheel_zooms_to_the_cursor_and_the_part_becomes_crisp(visit: Open, r
         me.page.wait_for_timeout(50)
     assert shown() < 15  # enlarged from the preview it is 20 off
     me.page.mouse.dblclick(*place)
-    assert me.page.locator(".views output").inner_text() == "100%"
-    assert me.page.get_by_role("button", name="Undo", exact=True).is_disabled()  # two clicks that fit are no marks
+    expect(me.page.locator(".views output")).to_have_text("100%")
+    expect(me.page.get_by_role("button", name="Undo", exact=True)).to_be_disabled()  # two clicks that fit are no marks
 
 
 def test_the_space_key_and_the_middle_mouse_button_pan_the_photograph(visit: Open, rooms: list[np.ndarray]) -> None:
@@ -169,18 +169,18 @@ def test_the_brush_is_sized_by_brackets_and_by_the_wheel_with_alt(visit: Open, r
     me.upload(("room.png", encode(rooms[1])))
     me.wait_until("empty")
     size = me.page.locator(".size output")
-    before = int(size.inner_text().split()[0])
+    before = size.inner_text()
     me.page.locator(".work .stage").focus()
     for _ in range(5):
         me.page.keyboard.press("]")
-    larger = int(size.inner_text().split()[0])
-    assert larger > before
+    expect(size).not_to_have_text(before)
+    assert int(size.inner_text().split()[0]) > int(before.split()[0])
     me.page.keyboard.down("Alt")
     for _ in range(5):
         me.wheel(0.5, 0.5, 100)
     me.page.keyboard.up("Alt")
-    assert int(size.inner_text().split()[0]) == before
-    assert me.page.locator(".views output").inner_text() == "100%"
+    expect(size).to_have_text(before)
+    expect(me.page.locator(".views output")).to_have_text("100%")
 
 
 def test_a_result_is_kept_gone_on_from_and_undone_over_fills(visit: Open, rooms: list[np.ndarray]) -> None:
@@ -199,7 +199,7 @@ def test_a_result_is_kept_gone_on_from_and_undone_over_fills(visit: Open, rooms:
     assert np.array_equal(completed[~mask], rooms[1][~mask])
     assert (completed[mask] != rooms[1][mask]).any()
     steps = me.page.locator(".steps button")
-    assert steps.all_inner_texts() == ["Photograph", "Step 1", "Step 2", "Step 3"]
+    expect(steps).to_have_text(["Photograph", "Step 1", "Step 2", "Step 3"])
     after = me.pixels("work")
     steps.nth(1).click()
     me.wait_until("fresh")  # the second step, with its marks and its result
@@ -212,7 +212,7 @@ def test_a_result_is_kept_gone_on_from_and_undone_over_fills(visit: Open, rooms:
     me.wait_until("empty")  # and before its stroke
     for _ in range(4):
         me.press("Undo")
-    assert me.page.get_by_role("button", name="Undo", exact=True).is_disabled()
+    expect(me.page.get_by_role("button", name="Undo", exact=True)).to_be_disabled()
     assert not me.tint().any()
     for _ in range(6):
         me.press("Redo")
@@ -283,7 +283,7 @@ def test_a_finger_marks_on_a_phone_and_nothing_is_cut_off(visit: Open, occluded:
     assert me.tint()[154:158, 160:225].all()
     me.complete()
     assert me.page.evaluate("document.documentElement.scrollWidth") <= 400
-    assert me.page.locator(".editor").get_attribute("data-shown") == "result"  # what was asked for is in sight
+    expect(me.page.locator(".editor")).to_have_attribute("data-shown", "result")  # what was asked for is in sight
     assert me.brush.bounding_box()["y"] >= 0
     complete = me.page.get_by_role("button", name="Complete", exact=True).bounding_box()
     assert complete["y"] + complete["height"] <= 800  # and the tools within reach

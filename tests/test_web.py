@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from browsing import encode
+from browsing import encode, expect
 from conftest import OCCLUDED
 from pixelrnn.cli import main
 from pixelrnn.decode import read_picture
@@ -231,7 +231,7 @@ def test_a_browser_without_webassembly_is_told_so(chromium: Any, home: str) -> N
     guest = Guest(chromium, home)
     guest.page.add_init_script("delete window.WebAssembly")
     guest.page.goto(home)
-    assert "has no WebAssembly" in guest.page.locator("#status").inner_text()
+    expect(guest.page.locator("#status")).to_contain_text("has no WebAssembly")
     guest.context.close()
 
 
