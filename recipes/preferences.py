@@ -1,11 +1,11 @@
 """Compare methods blindly: the same holes filled by each, side by side, in an order that is shuffled for each case.
 
-python recipes/preferences.py sheet CASES/SET ... --method WEIGHTS[:SAMPLER[:TEMPERATURE]] --method ... --count 40 -o OUT
+python recipes/preferences.py sheet CASES/SET ... --method METHOD --method ... --count 40 [--truth] -o OUT
 python recipes/preferences.py count OUT ANSWERS.txt
 
 sheet writes OUT/page_N.png with ROWS cases a page. A row shows the image with its hole, then A, B, ..., cropped around the hole
-and enlarged; a method with :SAMPLER shows four samples, the most likely first. OUT/key.json says which letter is which method,
-to be read after the choice.
+and enlarged; METHOD is WEIGHTS, WEIGHTS,no-detail, or WEIGHTS:SAMPLER[:TEMPERATURE], which shows four samples, the most likely
+first. With --truth the last column is the truth. OUT/key.json says which letter is which method, to be read after the choice.
 
 count counts the preferences. ANSWERS.txt has a line for each case, such as "3 B", or "3 =" for none.
 """
@@ -42,35 +42,37 @@ def around(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
 
 
 class Method(NamedTuple):
-    """What fills the holes: WEIGHTS, WEIGHTS:SAMPLER or WEIGHTS:SAMPLER:TEMPERATURE."""
+    """What fills the holes; see above."""
 
     complete: Completer
     temperature: float
+    detail: bool | None
 
 
 def read_method(words: str) -> Method:
     """The method that `words` name."""
-    weights, sampler, temperature = [*words.split(":"), "", ""][:3]
+    named, sampler, temperature = [*words.split(":"), "", ""][:3]
+    weights, _, plain = named.partition(",")
     complete = Completer.from_pretrained(weights)
     complete.sampler = Sampler(sampler) if sampler else None
-    return Method(complete, float(temperature or TEMPERATURE))
+    return Method(complete, float(temperature or TEMPERATURE), False if plain == "no-detail" else None)
 
 
 def row(given: np.ndarray, mask: np.ndarray, methods: list[Method], seed: int) -> np.ndarray:
     """One case: the given image, and each method's completion or four samples in a square."""
     cells = [around(given, mask)]
-    for complete, temperature in methods:
+    for complete, temperature, detail in methods:
         if complete.sampler is None:
-            cells.append(around(complete(given, mask).image, mask))
+            cells.append(around(complete(given, mask, detail=detail).image, mask))
             continue
-        result = complete(given, mask, samples=4, seed=seed, temperature=temperature)
+        result = complete(given, mask, samples=4, seed=seed, temperature=temperature, detail=detail)
         samples = [around(sample, mask) for sample in result.samples]
         cells.append(np.vstack([np.hstack(samples[:2]), np.hstack(samples[2:])]))
     height = max(len(cell) for cell in cells)
     return np.hstack([np.pad(cell, ((0, height - len(cell)), (0, 8), (0, 0)), constant_values=255) for cell in cells])
 
 
-def sheet(sets: list[Path], methods: list[str], count: int, seed: int, out: Path) -> None:
+def sheet(sets: list[Path], methods: list[str], count: int, seed: int, truth: bool, out: Path) -> None:
     """Write the pages and the key."""
     out.mkdir(parents=True)
     rng = np.random.default_rng(seed)
@@ -78,10 +80,14 @@ def sheet(sets: list[Path], methods: list[str], count: int, seed: int, out: Path
     chosen = sorted(rng.choice(len(cases), min(count, len(cases)), replace=False).tolist())
     opened, key, rows = {method: read_method(method) for method in methods}, {}, []
     for number, place in enumerate(chosen, start=1):
-        given, mask, _ = cases[place].read()
+        given, mask, target = cases[place].read()
         order = [methods[i] for i in rng.permutation(len(methods))]
         key[str(number)] = {"case": cases[place].id, **dict(zip("ABCDEF", order, strict=False))}
-        image = Image.fromarray(row(given, mask, [opened[method] for method in order], seed))
+        cells = row(given, mask, [opened[method] for method in order], seed)
+        if truth:
+            last = around(target, mask)
+            cells = np.hstack([cells, np.pad(last, ((0, len(cells) - SIDE), (0, 0), (0, 0)), constant_values=255)])
+        image = Image.fromarray(cells)
         ImageDraw.Draw(image).text((6, 6), str(number), fill=(255, 0, 0), font_size=28)
         rows.append(np.asarray(image))
     for start in range(0, len(rows), ROWS):
@@ -104,13 +110,14 @@ def main() -> None:
     making.add_argument("--method", action="append", required=True)
     making.add_argument("--count", type=int, default=40)
     making.add_argument("--seed", type=int, default=1)
+    making.add_argument("--truth", action="store_true")
     making.add_argument("-o", "--out", type=Path, required=True)
     counting = commands.add_parser("count")
     counting.add_argument("out", type=Path)
     counting.add_argument("answers", type=Path)
     args = parser.parse_args()
     if args.command == "sheet":
-        sheet(args.sets, args.method, args.count, args.seed, args.out)
+        sheet(args.sets, args.method, args.count, args.seed, args.truth, args.out)
         return
     for method, times in counted(args.out, args.answers).most_common():
         print(f"{times:4d}  {method}")

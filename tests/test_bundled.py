@@ -136,7 +136,9 @@ def test_both_engines_complete_to_one_grey_level_of_each_other(cases):
         one, other = (Completer.from_pretrained(name, backend=backend) for backend in ("onnx", "torch"))
         for occluded, mask, _ in cases[:2]:
             for given in (mask, None):
-                here, there = one(occluded, given), other(occluded, given)
+                here, there = (
+                    complete(occluded, given, detail=False) for complete in (one, other)
+                )  # two patches may be as near
                 np.testing.assert_array_equal(here.mask, there.mask)
                 assert np.abs(here.image.astype(int) - there.image).max() <= 1
 

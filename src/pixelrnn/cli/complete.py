@@ -78,6 +78,15 @@ def complete(
             "number is the strength in grey levels."
         ),
     ] = "auto",
+    detail: Annotated[
+        bool | None,
+        typer.Option(
+            "--detail/--no-detail",
+            help="Draw the finest detail of filled pixels anew, from known patches of the photograph that look alike. By "
+            "default for bedrooms-sharp alone.",
+            show_default=False,
+        ),
+    ] = None,
     kind: Annotated[
         str,
         typer.Option("--format", help="Format of outputs that -o does not name: png, jpg, webp, or same (the input's)."),
@@ -135,6 +144,7 @@ def complete(
         seed=seed,
         temperature=temperature,
         grain=grain,
+        detail=detail,
         guide=None if guide is None else read_picture(guide),
         invert_mask=invert_mask,
         resize_mask=resize_mask,

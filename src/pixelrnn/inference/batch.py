@@ -106,6 +106,7 @@ class CompletionOptions:
     temperature: float = TEMPERATURE
     guide: Picture | None = None
     grain: str | float = "auto"
+    detail: bool | None = None
     invert_mask: bool = False
     resize_mask: bool = False
 
@@ -153,6 +154,7 @@ class FileCompleter:
                 temperature=options.temperature,
                 guide=options.guide,
                 grain=options.grain,
+                detail=options.detail,
                 invert_mask=options.invert_mask,
                 resize_mask=options.resize_mask,
                 progress=progress,

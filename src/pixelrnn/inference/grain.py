@@ -7,7 +7,6 @@ Known pixels stay as they are. Images are RGB uint8 (H, W, 3). Masks are bool (H
 deviations in grey levels of 255.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +14,7 @@ from PIL import Image
 
 from ..errors import PixelRNNError
 from ..image import dilate
-from .tiling import Box, groups
+from .tiling import Box, groups, parts, widened
 
 PATCH = 16  # side in pixels of the patches in which grain is measured
 AROUND = 96  # pixels around a hole whose grain the hole gets
@@ -29,7 +28,6 @@ TILE = 384  # side in pixels of the noise tile; it is repeated, which nobody see
 RING, REACH = 2, 12  # pixels on each side of a border that are compared; pixels over which the step is evened out
 CELL = 4  # side in pixels of the cells in which steps are averaged first
 STEP = 10.0  # grey levels: a larger step at a border is content
-PART = 256  # side in pixels of the parts in which borders are worked on
 
 
 def _basis() -> np.ndarray:
@@ -167,7 +165,7 @@ def add_grain(image: np.ndarray, mask: np.ndarray, seed: int, strength: float | 
         wanted = _around(image, mask, box, kind) if strength is None else strength
         own = measure(image[box.slices], mask[box.slices])
         level = np.float32(np.sqrt(max(0.0, wanted**2 - (0.0 if own is None else own.strength**2))))
-        for part in _parts(mask, box):
+        for part in parts(mask, box):
             rows, columns = np.arange(part.top, part.bottom) % TILE, np.arange(part.left, part.right) % TILE
             grained = level * noise[rows[:, None], columns] + _evened(image, mask, part)
             np.rint(grained, out=grained)
@@ -178,7 +176,7 @@ def add_grain(image: np.ndarray, mask: np.ndarray, seed: int, strength: float | 
 
 def _around(image: np.ndarray, mask: np.ndarray, box: Box, general: Grain) -> float:
     """The strength of the grain around a hole."""
-    near = _widened(box, AROUND, mask.shape)
+    near = widened(box, AROUND, mask.shape)
     local = measure(image[near.slices], ~mask[near.slices])
     if local is None or local.correlation > MAX_CORRELATION:
         return general.strength
@@ -191,7 +189,7 @@ def _evened(image: np.ndarray, mask: np.ndarray, part: Box) -> np.ndarray:
     The step is the difference between the rings just outside and just inside a border, averaged along it. It is added to the
     pixels inside, less and less further in.
     """
-    view = _widened(part, 2 * REACH, mask.shape)
+    view = widened(part, 2 * REACH, mask.shape)
     hole, pixels = mask[view.slices], image[view.slices].astype(np.float32)
     own = Box(*(edge - first for edge, first in zip(part, view[:2] * 2, strict=True))).slices
     if hole.all():
@@ -204,15 +202,6 @@ def _evened(image: np.ndarray, mask: np.ndarray, part: Box) -> np.ndarray:
     for depth in range(REACH, 0, -1):
         weight[dilate(~hole, depth)] = 0.5 + 0.5 * np.cos(np.pi * (depth - 0.5) / REACH)
     return np.asarray(pixels[own] + _enlarged(step, hole.shape)[own] * weight[own][..., None], np.float32)
-
-
-def _parts(mask: np.ndarray, box: Box) -> Iterator[Box]:
-    """The parts of `box` in which pixels are missing."""
-    for top in range(box.top, box.bottom, PART):
-        for left in range(box.left, box.right, PART):
-            part = Box(top, left, min(box.bottom, top + PART), min(box.right, left + PART))
-            if mask[part.slices].any():
-                yield part
 
 
 def _mean(pixels: np.ndarray, ring: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -234,9 +223,3 @@ def _enlarged(cells: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     part = (0, 0, width / CELL, height / CELL)
     channels = [Image.fromarray(np.ascontiguousarray(cells[..., i])) for i in range(3)]
     return np.dstack([np.asarray(channel.resize((width, height), Image.Resampling.BILINEAR, box=part)) for channel in channels])
-
-
-def _widened(box: Box, margin: int, shape: tuple[int, ...]) -> Box:
-    """`box` with `margin` on each side, as far as the image goes."""
-    ends = (min(side, end + margin) for side, end in zip(shape, box[2:], strict=True))
-    return Box(*(max(0, start - margin) for start in box[:2]), *ends)

@@ -51,7 +51,7 @@ def _span(start: int, end: int, side: int, margin: int, grain: int) -> tuple[int
 
 
 def _width(mask: torch.Tensor, step: int, above: int, below: int, left: int, right: int) -> int:
-    """Compute tiling._width of a mask (1, 1, h, w) in {0, 1}; the last four say whether known pixels lie beyond each side."""
+    """Compute tiling.thickness for a mask (1, 1, h, w) in {0, 1}; the last four: are known pixels beyond each side?"""
     wide = max(mask.size(2), mask.size(3))
     remains = F.pad(mask[:, :, ::step, ::step], [left, right, above, below])
     depth = 0

@@ -24,6 +24,7 @@ FINE = 300  # or coarsely first and then finer up to this width: beyond it the n
 TILE, FADE = 448, 32  # pixels: the side of a tile, and the border over which it fades into its neighbours
 GUIDE_CELL = 8  # pixels of a tile, each way, for one pixel of its guide
 MAX_GROUPS = 64  # more groups of holes are filled as one
+PART = 256  # side in pixels of the parts in which filled holes are worked on
 
 
 class Box(NamedTuple):
@@ -74,7 +75,7 @@ class View(NamedTuple):
 def views(mask: np.ndarray) -> Iterator[View]:
     """Yield a view for each group of holes in `mask`, bool (H, W)."""
     for box in groups(mask):
-        width = _width(mask, box)
+        width = thickness(mask, box)
         scale = 1.0 if width <= WIDTH else WIDTH / width
         part = _around(box, int(max(MARGIN[0] / scale, MARGIN[1] * min(width, WIDTH / scale))), mask.shape)
         yield View(box, part, min(scale, WORK_SIDE / max(part.size)), width)
@@ -268,6 +269,21 @@ def groups(mask: np.ndarray) -> list[Box]:
     return boxes
 
 
+def parts(mask: np.ndarray, box: Box) -> Iterator[Box]:
+    """The parts of `box`, at most PART pixels a side, in which pixels are missing."""
+    for top in range(box.top, box.bottom, PART):
+        for left in range(box.left, box.right, PART):
+            part = Box(top, left, min(box.bottom, top + PART), min(box.right, left + PART))
+            if mask[part.slices].any():
+                yield part
+
+
+def widened(box: Box, margin: int, shape: tuple[int, ...]) -> Box:
+    """`box` with `margin` on each side, as far as the image goes."""
+    ends = (min(side, end + margin) for side, end in zip(shape, box[2:], strict=True))
+    return Box(*(max(0, start - margin) for start in box[:2]), *ends)
+
+
 def shrink(image: np.ndarray, factor: int) -> np.ndarray:
     """Average every `factor` x `factor` pixels of uint8 (H, W, 3), to (ceil(H / factor), ceil(W / factor), 3)."""
     if factor == 1:
@@ -340,7 +356,7 @@ def _around(box: Box, margin: int, shape: tuple[int, ...]) -> Box:
     return Box(*low, *high)
 
 
-def _width(mask: np.ndarray, box: Box) -> int:
+def thickness(mask: np.ndarray, box: Box) -> int:
     """About twice the greatest distance of a missing pixel in `box` from a known one; the image's border is not known."""
     hole = mask[box.slices]
     step: int = -(-max(hole.shape) // 128)
