@@ -156,7 +156,8 @@ class Completer:
         if samples > 1:
             images, nats = self._samples(picture.pixels, missing, samples, seed, temperature, progress)
         if self.backend.reads_mask and (self.detail if detail is None else detail):
-            images = [add_detail(sample, missing) for sample in images]
+            for sample in images:
+                add_detail(sample, missing)
         images = [add_grain(sample, missing, seed, strength) for sample in images]
         if picture.grey:
             for sample in images:

@@ -23,7 +23,8 @@ SIGMA = 1.2  # pixels; the band is what a Gaussian of this standard deviation ta
 PATCH, STRIDE = 7, 3  # side in pixels of the patches, and the distance of those that are drawn
 PASSES = 2
 AROUND = 96  # pixels around a part of a hole in which known patches are looked for
-FEWEST, MOST = 256, 4096  # known patches: with fewer the fill stays as it is; of more a random choice is looked at
+FEWEST, MOST = 256, 4096  # known patches: with fewer the fill stays as it is; of more a random choice is looked at,
+COMPARISONS = 8_000_000  # and of fewer still where so many pairs of patches would be compared
 COLOUR = 0.3  # weight of a patch's mean colour against its structure
 NEARNESS = 0.006  # weight of a pixel of distance, where intensities are in [0, 1]: of equal patches the nearer one
 SPREAD, LIMIT = 4.0, 1.5  # standard deviation in pixels over which energy is averaged; the greatest amplification
@@ -41,18 +42,16 @@ class Patches(NamedTuple):
         return np.asarray(sliding_window_view(pixels, (PATCH, PATCH), axis=(0, 1))[self.y, self.x])
 
 
-def add_detail(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
+def add_detail(image: np.ndarray, mask: np.ndarray) -> None:
     """Draw the finest detail of filled holes anew, from known patches that look alike.
 
-    Args:
-        image: uint8 (H, W, 3), its holes filled.
-        mask: bool (H, W), True where the image was filled.
+    Holes wider than tiling.FINE stay as they are: they were filled at a smaller scale, and the finest band says nothing there.
 
-    Returns:
-        uint8 (H, W, 3), the known pixels byte for byte. Holes wider than tiling.FINE stay as they are: they were filled at a
-        smaller scale, so that the finest band says nothing there.
+    Args:
+        image: uint8 (H, W, 3), its holes filled; changed in place, but for its known pixels.
+        mask: bool (H, W), True where the image was filled.
     """
-    result = image.copy()
+    drawn = []
     for box in groups(mask):
         if thickness(mask, box) > FINE:
             continue
@@ -62,9 +61,9 @@ def add_detail(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
             hole = mask[view.slices]
             wanted = np.zeros_like(hole)
             wanted[inside] = hole[inside]
-            detailed = _detailed(image[view.slices].astype(np.float32) / 255, hole, wanted)
-            np.copyto(result[view.slices], detailed, where=wanted[..., None])
-    return result
+            drawn.append((part, _detailed(image[view.slices].astype(np.float32) / 255, hole, wanted)[inside]))
+    for part, detailed in drawn:  # only now: a part beside another sees the network's fill there
+        np.copyto(image[part.slices], detailed, where=mask[part.slices][..., None])
 
 
 def _detailed(pixels: np.ndarray, mask: np.ndarray, wanted: np.ndarray) -> np.ndarray:
@@ -72,18 +71,19 @@ def _detailed(pixels: np.ndarray, mask: np.ndarray, wanted: np.ndarray) -> np.nd
     coarse = _blurred(pixels, SIGMA)
     band = pixels - coarse
     if min(mask.shape) >= PATCH:
-        known, drawn = _known(mask), _drawn(wanted)
+        drawn = _drawn(wanted)
+        known = _known(mask, min(MOST, max(FEWEST, COMPARISONS // max(1, len(drawn.y)))))
         if len(known.y) >= FEWEST:
             band = np.where(wanted[..., None], _synthesised(coarse, band, wanted, known, drawn), band)
     return np.asarray(np.rint(255 * np.clip(coarse + band, 0, 1)), np.uint8)
 
 
-def _known(mask: np.ndarray) -> Patches:
-    """The patches whose band no filled pixel has a part in; of many a random choice, the same for the same mask."""
+def _known(mask: np.ndarray, most: int) -> Patches:
+    """The patches whose band no filled pixel has a part in; of more than `most` a random choice, the same for equal masks."""
     touched = dilate(mask, round(2 * SIGMA))
     y, x = np.nonzero(~sliding_window_view(touched, (PATCH, PATCH)).any(axis=(2, 3)))
-    if len(y) > MOST:
-        some = np.sort(np.random.default_rng(0).choice(len(y), MOST, replace=False))
+    if len(y) > most:
+        some = np.sort(np.random.default_rng(0).choice(len(y), most, replace=False))
         y, x = y[some], x[some]
     return Patches(y, x)
 
@@ -138,9 +138,10 @@ def _grey(bands: np.ndarray) -> np.ndarray:
 
 def _nearest(known: np.ndarray, drawn: np.ndarray) -> np.ndarray:
     """For each row of `drawn`, the index of the nearest row of `known`, by Euclidean distance."""
-    half = np.square(known).sum(axis=1) / 2
-    rows = (drawn[start : start + 512] @ known.T - half for start in range(0, len(drawn), 512))
-    return np.concatenate([row.argmax(axis=1) for row in rows])
+    # the nearest has the greatest product less half its own square, which goes in as one more column
+    known = np.hstack([known, -np.square(known).sum(axis=1, keepdims=True) / 2])
+    drawn = np.hstack([drawn, np.ones_like(drawn[:, :1])])
+    return np.concatenate([(drawn[start : start + 512] @ known.T).argmax(axis=1) for start in range(0, len(drawn), 512)])
 
 
 def _voted(bands: np.ndarray, drawn: Patches, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
