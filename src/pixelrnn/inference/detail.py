@@ -17,7 +17,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from ..image import dilate
-from .tiling import FINE, Box, groups, parts, thickness, widened
+from .tiling import FINE, groups, parts, thickness, widened
 
 SIGMA = 1.2  # pixels; the band is what a Gaussian of this standard deviation takes away
 PATCH, STRIDE = 7, 3  # side in pixels of the patches, and the distance of those that are drawn
@@ -57,7 +57,7 @@ def add_detail(image: np.ndarray, mask: np.ndarray) -> None:
             continue
         for part in parts(mask, box):
             view = widened(part, AROUND, mask.shape)
-            inside = Box(*(edge - first for edge, first in zip(part, view[:2] * 2, strict=True))).slices
+            inside = part.within(view).slices
             hole = mask[view.slices]
             wanted = np.zeros_like(hole)
             wanted[inside] = hole[inside]

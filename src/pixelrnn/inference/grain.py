@@ -191,7 +191,7 @@ def _evened(image: np.ndarray, mask: np.ndarray, part: Box) -> np.ndarray:
     """
     view = widened(part, 2 * REACH, mask.shape)
     hole, pixels = mask[view.slices], image[view.slices].astype(np.float32)
-    own = Box(*(edge - first for edge, first in zip(part, view[:2] * 2, strict=True))).slices
+    own = part.within(view).slices
     if hole.all():
         return pixels[own]
     outer_ring, inner_ring = dilate(hole, RING) & ~hole, hole & dilate(~hole, RING)

@@ -48,6 +48,10 @@ class Box(NamedTuple):
     def area(self) -> int:
         return self.size[0] * self.size[1]
 
+    def within(self, outer: "Box") -> "Box":
+        """The same pixels, counted from the upper left corner of a box around them."""
+        return Box(*(edge - first for edge, first in zip(self, outer[:2] * 2, strict=True)))
+
 
 class Network(Protocol):
     """A network that fills holes; see backends.Backend."""
@@ -105,7 +109,7 @@ def fill(
         while scale < 1 and (width <= WIDTH or 2 * scale * width <= FINE):
             scale = min(1.0, 2 * scale)
             level = _finer(network, image[part.slices], mask[part.slices], scale, level)
-        own = Box(*(edge - start for edge, start in zip(box, part[:2] * 2, strict=True)))
+        own = box.within(part)
         _paste(level, image[part.slices], mask[part.slices], std if std is None else std[part.slices], own)
         if level.std is None:
             std = None
